@@ -1,0 +1,1 @@
+"""Extract, validate, quarantine, conform, reconcile: pure functions on frames."""

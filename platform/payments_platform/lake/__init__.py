@@ -1,0 +1,1 @@
+"""Zones, partition manifests and atomic commits over one small storage interface."""

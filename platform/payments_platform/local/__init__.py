@@ -1,0 +1,1 @@
+"""The embedded stack: real servers from package registries, started and stopped."""

@@ -1,0 +1,1 @@
+"""The source system: migrations, roles, publication, the simulator, and loading of external files."""

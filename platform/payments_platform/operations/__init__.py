@@ -1,0 +1,1 @@
+"""What watches the platform: error classes, phase times, alert rules, ledger."""

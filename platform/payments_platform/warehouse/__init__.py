@@ -1,0 +1,1 @@
+"""Landing loads and load times behind one protocol that every warehouse engine fulfils."""
