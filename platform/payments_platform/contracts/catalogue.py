@@ -1,0 +1,25 @@
+"""All datasets by name, and the relations between them that their keys imply."""
+
+from typing import Final
+
+from payments_platform.contracts import customers, landing, merchants, payments, reference
+from payments_platform.contracts.dataset import Dataset
+
+DATASETS: Final[dict[str, Dataset]] = {
+    dataset.name: dataset
+    for module in (payments, merchants, customers, reference, landing)
+    for dataset in module.DATASETS
+}
+
+
+def dataset(name: str) -> Dataset:
+    """A dataset by ``zone/name``. Raises KeyError that lists near names."""
+    if name not in DATASETS:
+        near = [known for known in DATASETS if known.split("/")[-1] == name.split("/")[-1]] or sorted(DATASETS)
+        raise KeyError(f"no dataset {name!r}; known: {', '.join(near)}")
+    return DATASETS[name]
+
+
+def of_zone(zone: str) -> tuple[Dataset, ...]:
+    """The datasets of a zone, in the order they are declared."""
+    return tuple(found for found in DATASETS.values() if found.zone == zone)

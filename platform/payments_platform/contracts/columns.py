@@ -1,0 +1,70 @@
+"""Columns that many datasets share, each described once.
+
+Belongs here: identity, time, position and bookkeeping columns. Does not: columns of one domain (its file).
+"""
+
+from datetime import UTC, date, datetime
+from typing import Final
+
+import polars as pl
+
+from payments_platform.contracts.dataset import Column, Pii
+
+UTC_MICROS: Final = pl.Datetime("us", "UTC")
+RATE: Final = pl.Decimal(18, 9)
+SAMPLE_DAY: Final = date(2025, 1, 1)
+_SAMPLE_AT = datetime(2025, 1, 1, 12, tzinfo=UTC)
+
+EPOCH = Column(
+    "epoch",
+    pl.Int32(),
+    "Life of the source database: raised by each failover or restore; first part of a row's position.",
+    1,
+)
+VERSION = Column("version", pl.Int32(), "Row version kept by the source (1, 2, …); second part of a row's position.", 1)
+OP = Column("op", pl.String(), "Change that made this version: c created, u updated, d deleted.", "c")
+CREATED_AT = Column("created_at", UTC_MICROS, "When the entity was created at the source, UTC.", _SAMPLE_AT)
+UPDATED_AT = Column("updated_at", UTC_MICROS, "When this version was written at the source, UTC.", _SAMPLE_AT)
+LOAD_ID = Column(
+    "load_id",
+    pl.String(),
+    "Bulk load that wrote the version; null for the application's own writes.",
+    None,
+    nullable=True,
+)
+IS_DELETED = Column("is_deleted", pl.Boolean(), "The version records a delete at the source.", False)
+REASONS = Column(
+    "reasons", pl.String(), "Ids of the rules the row broke, in rule order, joined by commas.", "R-amount-sign"
+)
+PARTITION_DATE = Column("partition_date", pl.Date(), "UTC day whose partition the row was loaded from.", SAMPLE_DAY)
+LOAD_SEQUENCE = Column(
+    "load_sequence", pl.Int64(), "Number of the warehouse load that brought the row; grows by one a load.", 1
+)
+
+MERCHANT_ID = Column("merchant_id", pl.String(), "Identifier of the merchant paid.", "mer_sample")
+CUSTOMER_ID = Column(
+    "customer_id",
+    pl.String(),
+    "Identifier of the customer at the source; leaves the platform at curated.",
+    "cus_sample",
+    pii=Pii.PSEUDONYM,
+)
+CUSTOMER_TOKEN = Column(
+    "customer_token",
+    pl.String(),
+    "Pseudonym of the customer: keyed hash minted once by the source, the same in every store.",
+    "tok_" + "a" * 64,
+    pii=Pii.PSEUDONYM,
+)
+PAYMENT_METHOD_ID = Column(
+    "payment_method_id",
+    pl.String(),
+    "Identifier of the payment method used; null when unknown.",
+    "pm_sample",
+    nullable=True,
+)
+CURRENCY = Column("currency", pl.String(), "ISO 4217 alphabetic code.", "EUR")
+COUNTRY_CODE = Column("country_code", pl.String(), "ISO 3166-1 alpha-2 code.", "FR", nullable=True)
+STATUS = Column("status", pl.String(), "State of the entity in this version.", "succeeded")
+
+POSITION = ("epoch", "version")

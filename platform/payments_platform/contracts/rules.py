@@ -1,0 +1,67 @@
+"""Rules that several datasets share, each written once.
+
+Belongs here: rule makers with a column as argument. Does not: rules of one dataset only (its domain file), the code
+that applies rules (batch/validate.py).
+"""
+
+from collections.abc import Sequence
+
+import narwhals as nw
+
+from payments_platform.contracts.dataset import Rule, Severity
+from payments_platform.money import COUNTRIES, CURRENCIES, currencies_with
+
+CHANGE_OPS = ("c", "u", "d")
+# No payment is older than the company; a date before is a wrong clock or a wrong unit.
+EPOCH_OF_COMPANY = "2010-01-01"
+
+
+def not_null(rule_id: str, *columns: str) -> Rule:
+    """Each of the columns has a value."""
+    holds = ~nw.any_horizontal(*(nw.col(name).is_null() for name in columns), ignore_nulls=False)
+    return Rule(rule_id, Severity.ROW, f"{', '.join(columns)} must have a value", holds)
+
+
+def one_of(rule_id: str, column: str, values: Sequence[str]) -> Rule:
+    """The column is one of a closed list."""
+    shown = ", ".join(values) if len(values) <= 8 else f"{len(values)} known codes"
+    return Rule(rule_id, Severity.ROW, f"{column} must be one of: {shown}", nw.col(column).is_in(list(values)))
+
+
+def matches(rule_id: str, column: str, pattern: str, reason: str) -> Rule:
+    """The column has the given form (a regular expression over the whole value)."""
+    return Rule(rule_id, Severity.ROW, reason, nw.col(column).str.contains(pattern))
+
+
+def currency_known(column: str = "currency") -> Rule:
+    """ISO 4217 alphabetic code of a currency that people pay in."""
+    return one_of("R-currency-known", column, CURRENCIES)
+
+
+def country_known(column: str = "country_code") -> Rule:
+    """ISO 3166-1 alpha-2 code."""
+    return one_of("R-country-known", column, COUNTRIES)
+
+
+def time_order() -> Rule:
+    """A row is created before it changes."""
+    return Rule(
+        "R-time-order",
+        Severity.ROW,
+        "created_at must not be after updated_at",
+        nw.col("created_at") <= nw.col("updated_at"),
+    )
+
+
+def minor_units_per_e4() -> nw.Expr:
+    """How many ten-thousandths of a major unit one minor unit is, by currency: 10**(4 - exponent)."""
+    currency = nw.col("currency")
+    return (
+        nw.when(currency.is_in(list(currencies_with(0))))
+        .then(nw.lit(10_000))
+        .otherwise(
+            nw.when(currency.is_in(list(currencies_with(3))))
+            .then(nw.lit(10))
+            .otherwise(nw.when(currency.is_in(list(currencies_with(4)))).then(nw.lit(1)).otherwise(nw.lit(100)))
+        )
+    )
