@@ -1,0 +1,97 @@
+# Everything a person types here. Logic lives in the package (`payments …`) and in .ci/; this file only names it.
+# Works with make 3.81 and bash 3.2. Recipes use relative paths only, so the checkout may lie in a path with spaces.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv/bin
+INSTALLED := .venv/.installed
+MANIFEST := dbt/target/manifest.json
+DBT_SOURCES := $(shell find dbt -type f \( -name '*.sql' -o -name '*.yml' -o -name '*.csv' -o -name '*.md' \) -not -path 'dbt/target/*' -not -path 'dbt/logs/*' 2>/dev/null)
+PYTEST := $(VENV)/python -m pytest
+
+# No program started from here reports its use to anyone.
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+export DAGSTER_DISABLE_TELEMETRY := yes
+
+ROWS ?= 1000000
+DAYS ?= 7
+PER_DAY ?= 10000
+FROM ?=
+TO ?=
+ARGS ?=
+
+.PHONY: help setup demo test test-all lint types format up down reset clean status ui simulate backfill bench-batch lock docs
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
+
+setup: $(INSTALLED) $(MANIFEST) ## Make .venv from the hashed lock and compile the warehouse models' manifest
+	@echo "Ready: .venv and $(MANIFEST) are up to date, nothing to download"
+
+$(INSTALLED): requirements.lock pyproject.toml .ci/setup
+	@bash .ci/setup
+
+$(MANIFEST): $(INSTALLED) $(DBT_SOURCES)
+	@if [ -f dbt/dbt_project.yml ]; then $(VENV)/dbt --quiet parse --project-dir dbt --profiles-dir dbt && touch $@; fi
+
+demo: setup ## A week of payments from PostgreSQL to the star schema, with the UI left running
+	@$(VENV)/payments demo $(ARGS)
+
+test: setup ## Everything that must hold before a commit: style, layers, types, tests (slow ones left out)
+	@$(MAKE) lint types
+	$(PYTEST) $(ARGS)
+
+test-all: setup ## As test, with the slow and the fault-injection tests
+	@$(MAKE) lint types
+	$(PYTEST) -m "" $(ARGS)
+
+lint: $(INSTALLED) ## Style and the dependency rule between rooms
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/lint-imports --no-logo
+
+types: $(INSTALLED) ## Strict type check
+	$(VENV)/mypy
+
+format: $(INSTALLED) ## Rewrite the code in the house style
+	$(VENV)/ruff check --fix .
+	$(VENV)/ruff format .
+
+up: setup ## Start the local stack and wait until it is ready
+	@$(VENV)/payments up $(ARGS)
+
+down: $(INSTALLED) ## Stop the local stack; data stays
+	@$(VENV)/payments down $(ARGS)
+
+reset: $(INSTALLED) ## Stop the local stack and delete its data
+	@$(VENV)/payments reset $(ARGS)
+
+clean: ## As reset, and delete downloads, caches and .venv
+	@if [ -x $(VENV)/payments ]; then $(VENV)/payments reset --downloads $(ARGS); fi
+	rm -rf .venv .local/bootstrap .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dbt/target dbt/logs
+
+status: $(INSTALLED) ## Show what runs, where, and how to reach it
+	@$(VENV)/payments status $(ARGS)
+
+ui: setup ## Open the asset graph on a running stack
+	@$(VENV)/payments ui $(ARGS)
+
+simulate: setup ## Put DAYS=7 days of PER_DAY=10000 synthetic payments into PostgreSQL
+	@$(VENV)/payments simulate --days $(DAYS) --per-day $(PER_DAY) $(ARGS)
+
+backfill: setup ## Build the days FROM=2025-01-01 up to TO=2025-01-31, lake to star schema
+	@if [ -z "$(FROM)" ] || [ -z "$(TO)" ]; then echo "Say which days: make backfill FROM=2025-01-01 TO=2025-01-31" >&2; exit 2; fi
+	@$(VENV)/payments backfill --from $(FROM) --to $(TO) $(ARGS)
+
+bench-batch: setup ## Time one day of ROWS=1000000 changed transactions from extract to aggregates
+	@$(VENV)/python benchmarks/batch.py --rows $(ROWS) $(ARGS)
+
+lock: $(INSTALLED) ## Resolve pyproject.toml again: requirements.lock (hashed, no URLs) and requirements.size
+	@bash .ci/lock
+
+docs: setup ## Write the generated pages of docs/ again
+	@$(VENV)/payments docs $(ARGS)
