@@ -1,0 +1,44 @@
+"""Choosing the ports of the local stack: the usual one if it is free, else the next free one.
+
+Belongs here: finding out whether a port is taken. Does not: remembering the choice (home).
+"""
+
+import socket
+from collections.abc import Collection
+
+HOST = "127.0.0.1"
+_TRIES = 200
+
+
+def is_taken(port: int) -> bool:
+    """Say whether something listens on the port, or the system refuses to give it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.settimeout(0.5)
+        if probe.connect_ex((HOST, port)) == 0:
+            return True
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return True
+    return False
+
+
+def choose(preferred: int, reserved: Collection[int] = ()) -> int:
+    """Return ``preferred`` or the next port above it that is neither taken nor reserved; 0 asks for any free port."""
+    if preferred == 0:
+        return _any_free(reserved)
+    for port in range(preferred, min(preferred + _TRIES, 65536)):
+        if port not in reserved and not is_taken(port):
+            return port
+    return _any_free(reserved)
+
+
+def _any_free(reserved: Collection[int]) -> int:
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.bind((HOST, 0))
+            port = int(probe.getsockname()[1])
+        if port not in reserved:
+            return port

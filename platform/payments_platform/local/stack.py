@@ -1,0 +1,218 @@
+"""Bringing the local stack up and down: order, ports, readiness, healing after a crash.
+
+Belongs here: what `payments up`, `down` and `status` do. Does not: any one server (servers/), the supervisor's own
+language (supervision), printing (commands/).
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from payments_platform.local import ports
+from payments_platform.local.failures import StackError
+from payments_platform.local.home import Home, file_lock
+from payments_platform.local.servers.postgres import PLATFORM, PRIMARY, REPLICA
+from payments_platform.local.service import NotReady, Service, Site
+from payments_platform.local.supervision import State, Supervisor
+
+SUPERVISOR = "supervisor"
+_SUPERVISOR_PORT = 9001
+_READY_SECONDS = 180.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """One line of the status table."""
+
+    name: str
+    state: str
+    ready: bool
+    pid: int
+    address: Mapping[str, object]
+    note: str
+
+
+def services(*, ui: bool) -> tuple[Service, ...]:
+    """Return the servers of the stack in starting order."""
+    databases: tuple[Service, ...] = (PRIMARY, PLATFORM, REPLICA)
+    return databases
+
+
+def up(
+    home: Home, project: Path, *, ui: bool, environment: str, say: Say, any_ports: bool = False
+) -> list[ServiceStatus]:
+    """Start what does not run, wait until it serves, migrate the source database. Safe to repeat and to interrupt."""
+    home.create()
+    with home.lock():
+        wanted = services(ui=ui)
+        with _port_lock():
+            site = _site(home, project, wanted, environment, say, any_ports=any_ports)
+            supervisor = supervisor_of(site)
+            home.save_services({it.name: it.address(site) for it in wanted} | _supervisor_address(site))
+            _start_all(site, supervisor, wanted, say)
+        _migrate(home)
+        return _status(site, supervisor, wanted)
+
+
+def down(home: Home, say: Say) -> bool:
+    """Stop every server cleanly, and what a killed supervisor left; return whether anything ran."""
+    if not home.exists():
+        return False
+    with home.lock():
+        site = known_site(home)
+        if site is None:
+            return False
+        supervisor = supervisor_of(site)
+        ran = supervisor.alive()
+        if ran:
+            states = supervisor.states()
+            for service in reversed(services(ui=True)):
+                if service.name in states and states[service.name].word not in {"STOPPED", "EXITED", "FATAL"}:
+                    say(f"stopping {service.name}")
+                    supervisor.stop([service.name])
+            supervisor.shutdown()
+        for service in reversed(services(ui=True)):
+            if service.name in site.ports:
+                service.heal(site)
+        return ran
+
+
+def status(home: Home) -> list[ServiceStatus]:
+    """Ask every server whether it serves; empty when this home has never been up."""
+    site = known_site(home)
+    if site is None:
+        return []
+    known = [service for service in services(ui=True) if service.name in home.services()]
+    return _status(site, supervisor_of(site), known)
+
+
+def supervisor_of(site: Site) -> Supervisor:
+    """Return the supervisor of a stack, running or not."""
+    return Supervisor(site.home, site.ports[SUPERVISOR], site.passwords["supervisor"])
+
+
+def known_site(home: Home) -> Site | None:
+    """Return what the last ``up`` of this home decided."""
+    known = home.services() if home.exists() else {}
+    if SUPERVISOR not in known:
+        return None
+    numbers = {name: int(at["port"]) for name, at in known.items() if "port" in at}
+    return Site(home, numbers, home.secrets().passwords, home.root)
+
+
+def _site(home: Home, project: Path, wanted: Sequence[Service], environment: str, say: Say, *, any_ports: bool) -> Site:
+    """Choose the ports: of what runs its own, else last time's, else the usual one, else the next free one."""
+    secrets = home.secrets()
+    before = {name: int(at["port"]) for name, at in home.services().items() if "port" in at}
+    running: set[str] = set()
+    if SUPERVISOR in before:
+        old = Supervisor(home, before[SUPERVISOR], secrets.passwords["supervisor"])
+        if old.alive():
+            running = {SUPERVISOR, *(name for name, state in old.states().items() if state.runs)}
+    usual = {SUPERVISOR: _SUPERVISOR_PORT, **{it.name: it.port for it in wanted if it.port is not None}}
+    chosen = {name: port for name, port in before.items() if name in running}
+    for name, port in usual.items():
+        if name not in chosen:
+            chosen[name] = _choose(name, before.get(name), 0 if any_ports else port, tuple(chosen.values()), say)
+    return Site(home, chosen, secrets.passwords, project, environment)
+
+
+def _choose(name: str, before: int | None, usual: int, reserved: Collection[int], say: Say) -> int:
+    if before is not None and before not in reserved and not ports.is_taken(before):
+        return before
+    port = ports.choose(usual, reserved)
+    if usual not in {0, port}:
+        say(f"port {usual} is taken: {name} listens on {port}")
+    return port
+
+
+def _start_all(site: Site, supervisor: Supervisor, wanted: Sequence[Service], say: Say) -> None:
+    """Start the services in waves: each wave is prepared together, then all of it must be ready."""
+    states = supervisor.states()
+    for service in wanted:
+        if service.name not in states or not states[service.name].runs:
+            service.heal(site)
+    supervisor.configure({service.name: service.program(site) for service in wanted})
+    ready: set[str] = set()
+    waiting = list(wanted)
+    while waiting:
+        wave = [service for service in waiting if set(service.after) <= ready]
+        for service in wave:
+            _start(site, supervisor, service, say)
+        for service in wave:
+            wait_ready(site, supervisor, service)
+            service.complete(site)
+        ready |= {service.name for service in wave}
+        waiting = [service for service in waiting if service not in wave]
+
+
+def _start(site: Site, supervisor: Supervisor, service: Service, say: Say) -> None:
+    changed = service.prepare(site)
+    running = service.name in (states := supervisor.states()) and states[service.name].runs
+    if running and changed:
+        say(f"restarting {service.name}: its configuration changed")
+        supervisor.stop([service.name])
+    elif not running:
+        say(f"starting {service.name}")
+    supervisor.start(service.name)
+
+
+def wait_ready(site: Site, supervisor: Supervisor, service: Service, seconds: float = _READY_SECONDS) -> None:
+    """Wait until the service serves; raises ``StackError`` with its last log lines at once when it gave up."""
+    deadline = time.monotonic() + seconds
+    seen = ""
+    while time.monotonic() < deadline:
+        try:
+            service.check(site)
+        except NotReady as why:
+            seen = str(why)
+        else:
+            return
+        state = supervisor.states().get(service.name)
+        if state is None or state.failed:
+            break
+        time.sleep(0.1)
+    raise StackError(
+        f"{service.name} did not become ready: {seen}.", "payments doctor", log=site.home.log_of(service.name)
+    )
+
+
+def _status(site: Site, supervisor: Supervisor, known: Sequence[Service]) -> list[ServiceStatus]:
+    states = supervisor.states()
+    return [_status_of(site, states.get(service.name), service) for service in known]
+
+
+def _status_of(site: Site, state: State | None, service: Service) -> ServiceStatus:
+    word, pid = (state.word.lower(), state.pid) if state else ("stopped", 0)
+    note = state.said if state else ""
+    ready = False
+    if state and state.runs:
+        try:
+            service.check(site)
+            ready = True
+        except NotReady as why:
+            note = str(why).splitlines()[0]
+    return ServiceStatus(service.name, word, ready, pid, service.address(site), note)
+
+
+def _supervisor_address(site: Site) -> dict[str, dict[str, object]]:
+    return {SUPERVISOR: {"host": site.host, "port": site.ports[SUPERVISOR]}}
+
+
+def _port_lock() -> AbstractContextManager[None]:
+    """Two stacks that start at the same moment would choose the same free port; one waits for the other."""
+    return file_lock(Path(tempfile.gettempdir()) / f"payments-ports-{os.getuid()}.lock")
+
+
+def _migrate(home: Home) -> None:
+    """Bring the source database to the newest schema, as its owner."""
+    from payments_platform.oltp.migrate import migrate
+    from payments_platform.settings import Settings
+
+    migrate(Settings(home=home.root).postgres("primary", "owner"))

@@ -1,0 +1,162 @@
+"""What differs between environments: names, folders, addresses. The only reader of environment variables.
+
+Belongs here: typed settings, and where each environment finds its addresses and passwords. Does not: connections
+(clients/), writing the files of the local stack (local/), defaults that only one room knows.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal, assert_never, get_args
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from payments_platform.clients.postgres import PostgresAddress, parse_address
+from payments_platform.errors import ExplainedError
+
+Environment = Literal["local", "test", "staging", "production"]
+PostgresServer = Literal["primary", "replica", "platform"]
+PostgresRole = Literal["owner", "app", "extract", "capture", "loader", "dagster"]
+
+# Who may log in where. The replica is for extraction alone; the platform instance holds Dagster's own records.
+POSTGRES_LOGINS: Mapping[PostgresServer, tuple[PostgresRole, ...]] = {
+    "primary": ("owner", "app", "extract", "capture", "loader"),
+    "replica": ("extract",),
+    "platform": ("dagster",),
+}
+POSTGRES_USERS: Mapping[PostgresRole, str] = {
+    "owner": "payments_owner",
+    "app": "payments_app",
+    "extract": "payments_extract",
+    "capture": "payments_capture",
+    "loader": "payments_loader",
+    "dagster": "dagster",
+}
+POSTGRES_DATABASES: Mapping[PostgresServer, str] = {"primary": "payments", "replica": "payments", "platform": "dagster"}
+
+
+class SettingMissing(ExplainedError):
+    """A setting that is needed now has no value. The text names the variable or the command that provides it."""
+
+
+class SettingInvalid(ExplainedError):
+    """A setting has a value that cannot be used. An unknown environment is one: falling back would write elsewhere."""
+
+
+@dataclass(frozen=True)
+class TokenKey:
+    """The key that customer tokens are minted with; its id is stored beside each token."""
+
+    key_id: str
+    key: SecretStr
+
+
+class Settings(BaseSettings):
+    """All settings, read once from ``PAYMENTS_*`` variables. Building it touches no file and no server."""
+
+    model_config = SettingsConfigDict(env_prefix="PAYMENTS_", frozen=True, extra="ignore")
+
+    environment: Environment = Field(
+        "local", description="local, test, staging or production; anything else is refused."
+    )
+    home: Path = Field(
+        default_factory=lambda: Path.cwd() / ".local", description="Folder of all data of the local stack."
+    )
+    lake_root: Path = Field(default_factory=lambda data: data["home"] / "lake", description="Root folder of the lake.")
+    warehouse_path: Path = Field(
+        default_factory=lambda data: data["home"] / "warehouse" / "warehouse.duckdb",
+        description="The DuckDB file of the warehouse.",
+    )
+    first_partition: date = Field(date(2025, 1, 1), description="First day that has a partition.")
+    epoch: int = Field(1, ge=1, description="Raised by every failover or restore of the source database.")
+    days_per_run: int = Field(30, ge=1, description="Days that one run of a backfill takes.")
+    history_days: int = Field(400, ge=2, description="Days that the source keeps its history tables.")
+
+    @field_validator("home", "lake_root", "warehouse_path")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        return path.expanduser().absolute()
+
+    def postgres(self, server: PostgresServer, role: PostgresRole) -> PostgresAddress:
+        """Return the address of ``server`` for ``role``; raises ``SettingMissing`` at first use, not at import."""
+        if role not in POSTGRES_LOGINS[server]:
+            raise ValueError(f"role {role!r} has no login on the {server} server")
+        match self.environment:
+            case "local" | "test":
+                return self._stack_address(server, role)
+            case "staging" | "production":
+                return self._variable_address(server, role)
+            case _:
+                assert_never(self.environment)
+
+    def token_key(self) -> TokenKey:
+        """Return the key that customer tokens are minted with. Losing it makes one person two in every store."""
+        match self.environment:
+            case "local" | "test":
+                minted = _read(self.home / "config" / "secrets.json")["token_key"]
+                return TokenKey(minted["id"], SecretStr(minted["key"]))
+            case "staging" | "production":
+                key_id, key = _variable("PAYMENTS_TOKEN_KEY_ID"), _variable("PAYMENTS_TOKEN_KEY")
+                return TokenKey(key_id, SecretStr(key))
+            case _:
+                assert_never(self.environment)
+
+    def _stack_address(self, server: PostgresServer, role: PostgresRole) -> PostgresAddress:
+        services = _read(self.home / "config" / "stack.json")["services"]
+        passwords = _read(self.home / "config" / "secrets.json")["passwords"]
+        user = POSTGRES_USERS[role]
+        if server not in services or user not in passwords:
+            raise SettingMissing(f"The stack in {self.home} has no {server} server yet. Run: payments up")
+        return PostgresAddress(
+            host=services[server]["host"],
+            port=services[server]["port"],
+            database=POSTGRES_DATABASES[server],
+            user=user,
+            password=SecretStr(passwords[user]),
+        )
+
+    def _variable_address(self, server: PostgresServer, role: PostgresRole) -> PostgresAddress:
+        name = f"PAYMENTS_{server}_{role}_URL".upper()
+        try:
+            return parse_address(_variable(name))
+        except ValueError as problem:
+            raise SettingInvalid(f"{name}: {problem}.") from None
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment. Raises ``SettingInvalid`` naming each variable that cannot be used."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = [_problem(item["loc"], item["msg"]) for item in error.errors(include_input=False)]
+        raise SettingInvalid("\n".join(problems)) from None
+
+
+def _problem(location: tuple[int | str, ...], message: str) -> str:
+    name = f"PAYMENTS_{'_'.join(str(part) for part in location)}".upper()
+    known = f" Known environments: {', '.join(get_args(Environment))}." if name == "PAYMENTS_ENVIRONMENT" else ""
+    return f"{name}: {message}.{known}"
+
+
+def _variable(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise SettingMissing(f"The environment variable {name} is not set. Set it and run again.")
+    return value
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a file that ``payments up`` wrote."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingMissing(f"There is no local stack yet: {path} is missing. Run: payments up") from None
+    except PermissionError:
+        raise SettingMissing(f"{path} belongs to another user; use the account that ran payments up.") from None
+    except json.JSONDecodeError as error:
+        raise SettingInvalid(f"{path} is damaged (line {error.lineno}). Run: payments up") from None
+    return content
