@@ -1,0 +1,1 @@
+"""Schema history of the source database: an Alembic environment whose revisions run SQL files."""

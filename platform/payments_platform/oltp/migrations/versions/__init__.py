@@ -1,0 +1,1 @@
+"""The revisions, in order: a small Python file and an SQL file each."""
