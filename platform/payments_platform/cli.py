@@ -4,7 +4,6 @@ Belongs here: the list of groups and how errors are shown. Does not: any command
 Command modules import typer and rich only; rooms are imported inside the command, so that --help stays fast.
 """
 
-
 import typer
 import typer.core
 from rich.console import Console
@@ -31,7 +30,7 @@ class _Root(typer.core.TyperGroup):
             _fail(f"{str(error).strip()}\nSee what runs: payments status")
 
 
-def _fail(message: str) -> None:
+def _fail(message: str) -> NoReturn:
     Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
     raise SystemExit(1)
 

@@ -40,8 +40,8 @@ def up(
     from payments_platform.local import stack
     from payments_platform.settings import load_settings
 
-    settings = load_settings()
-    _show(stack.up(_home(), Path.cwd(), ui=ui, environment=settings.environment, say=_say), output)
+    request = stack.Request(_home(), _project(), ui=ui, environment=load_settings().environment, say=_say)
+    _show(stack.up(request), output)
 
 
 @app.command()
@@ -63,6 +63,11 @@ def status(output: _FORMAT = Format.TABLE) -> None:
     _show(known, output)
     if not known or not all(service.ready for service in known):
         raise typer.Exit(1)
+
+
+def _project() -> Path:
+    """The folder of the checkout, wherever the command was typed."""
+    return Path(__file__).resolve().parents[3]
 
 
 def _home() -> "Home":

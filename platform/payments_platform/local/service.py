@@ -39,6 +39,10 @@ class NotReady(Exception):
     """The server does not answer yet; the text says what was seen."""
 
 
+class Broken(NotReady):
+    """The server answers, and waiting longer will not help; the text says what must be mended."""
+
+
 class Service(Protocol):
     """One server. Every method may be called again at any time and must leave the same state."""
 

@@ -12,18 +12,28 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from payments_platform.local import ports
+from payments_platform.local import dotenv, ports
 from payments_platform.local.failures import StackError
 from payments_platform.local.home import Home, file_lock
+from payments_platform.local.servers import dagster
+from payments_platform.local.servers.dagster import DAEMON, WEBSERVER
+from payments_platform.local.servers.guardian import Guardian
 from payments_platform.local.servers.postgres import PLATFORM, PRIMARY, REPLICA
-from payments_platform.local.service import NotReady, Service, Site
+from payments_platform.local.service import Broken, NotReady, Service, Site
 from payments_platform.local.supervision import State, Supervisor
 
 SUPERVISOR = "supervisor"
 _SUPERVISOR_PORT = 9001
 _READY_SECONDS = 180.0
 
+# Where the home lies unless PAYMENTS_HOME says otherwise; its stack owns the project's `.env`.
+DEFAULT_HOME = ".local"
+
 Say = Callable[[str], None]
+
+
+def _silent(text: str) -> None:
+    """Say nothing."""
 
 
 @dataclass(frozen=True)
@@ -38,25 +48,42 @@ class ServiceStatus:
     note: str
 
 
-def services(*, ui: bool) -> tuple[Service, ...]:
+def services(*, ui: bool, stop_with: int | None = None) -> tuple[Service, ...]:
     """Return the servers of the stack in starting order."""
-    databases: tuple[Service, ...] = (PRIMARY, PLATFORM, REPLICA)
-    return databases
+    guardian: tuple[Service, ...] = () if stop_with is None else (Guardian(stop_with),)
+    pages: tuple[Service, ...] = (WEBSERVER, DAEMON) if ui else ()
+    return (*guardian, PRIMARY, PLATFORM, REPLICA, *pages)
 
 
-def up(
-    home: Home, project: Path, *, ui: bool, environment: str, say: Say, any_ports: bool = False
-) -> list[ServiceStatus]:
-    """Start what does not run, wait until it serves, migrate the source database. Safe to repeat and to interrupt."""
+@dataclass(frozen=True)
+class Request:
+    """What is asked of ``up``: for which home, which servers, and how it talks."""
+
+    home: Home
+    project: Path
+    ui: bool = True
+    environment: str = "local"
+    any_ports: bool = False
+    stop_with: int | None = None
+    say: Say = _silent
+
+
+def up(request: Request) -> list[ServiceStatus]:
+    """Start what does not run, wait until it serves, migrate the source database. Safe to repeat and to interrupt.
+
+    The source is migrated before the pages start: definitions that look at it find it complete.
+    """
+    home = request.home
     home.create()
     with home.lock():
-        wanted = services(ui=ui)
+        wanted = services(ui=request.ui, stop_with=request.stop_with)
         with _port_lock():
-            site = _site(home, project, wanted, environment, say, any_ports=any_ports)
+            site = _site(request, wanted)
             supervisor = supervisor_of(site)
             home.save_services({it.name: it.address(site) for it in wanted} | _supervisor_address(site))
-            _start_all(site, supervisor, wanted, say)
-        _migrate(home)
+            _start_all(site, supervisor, wanted, request.say)
+        if home.root == request.project / DEFAULT_HOME:
+            dotenv.write(request.project / ".env", dagster.environment(site))
         return _status(site, supervisor, wanted)
 
 
@@ -77,9 +104,7 @@ def down(home: Home, say: Say) -> bool:
                     say(f"stopping {service.name}")
                     supervisor.stop([service.name])
             supervisor.shutdown()
-        for service in reversed(services(ui=True)):
-            if service.name in site.ports:
-                service.heal(site)
+        _heal(site, services(ui=True))
         return ran
 
 
@@ -102,25 +127,41 @@ def known_site(home: Home) -> Site | None:
     known = home.services() if home.exists() else {}
     if SUPERVISOR not in known:
         return None
-    numbers = {name: int(at["port"]) for name, at in known.items() if "port" in at}
-    return Site(home, numbers, home.secrets().passwords, home.root)
+    return Site(home, _ports_of(home), home.secrets().passwords, home.root)
 
 
-def _site(home: Home, project: Path, wanted: Sequence[Service], environment: str, say: Say, *, any_ports: bool) -> Site:
+def _site(request: Request, wanted: Sequence[Service]) -> Site:
     """Choose the ports: of what runs its own, else last time's, else the usual one, else the next free one."""
-    secrets = home.secrets()
-    before = {name: int(at["port"]) for name, at in home.services().items() if "port" in at}
-    running: set[str] = set()
-    if SUPERVISOR in before:
-        old = Supervisor(home, before[SUPERVISOR], secrets.passwords["supervisor"])
-        if old.alive():
-            running = {SUPERVISOR, *(name for name, state in old.states().items() if state.runs)}
+    home, passwords = request.home, request.home.secrets().passwords
+    before = _ports_of(home)
+    running = _running(home, before, passwords)
+    _heal(Site(home, before, passwords, request.project), [it for it in wanted if it.name not in running])
     usual = {SUPERVISOR: _SUPERVISOR_PORT, **{it.name: it.port for it in wanted if it.port is not None}}
     chosen = {name: port for name, port in before.items() if name in running}
     for name, port in usual.items():
         if name not in chosen:
-            chosen[name] = _choose(name, before.get(name), 0 if any_ports else port, tuple(chosen.values()), say)
-    return Site(home, chosen, secrets.passwords, project, environment)
+            default = 0 if request.any_ports else port
+            chosen[name] = _choose(name, before.get(name), default, tuple(chosen.values()), request.say)
+    return Site(home, chosen, passwords, request.project, request.environment)
+
+
+def _ports_of(home: Home) -> dict[str, int]:
+    return {name: int(str(at["port"])) for name, at in home.services().items() if "port" in at}
+
+
+def _running(home: Home, before: Mapping[str, int], passwords: Mapping[str, str]) -> set[str]:
+    if SUPERVISOR not in before:
+        return set()
+    supervisor = Supervisor(home, before[SUPERVISOR], passwords["supervisor"])
+    if not supervisor.alive():
+        return set()
+    return {SUPERVISOR, *(name for name, state in supervisor.states().items() if state.runs)}
+
+
+def _heal(site: Site, stopped: Sequence[Service]) -> None:
+    """Undo what a crash left, last service first: a copy ends before its source."""
+    for service in reversed(stopped):
+        service.heal(site)
 
 
 def _choose(name: str, before: int | None, usual: int, reserved: Collection[int], say: Say) -> int:
@@ -134,10 +175,6 @@ def _choose(name: str, before: int | None, usual: int, reserved: Collection[int]
 
 def _start_all(site: Site, supervisor: Supervisor, wanted: Sequence[Service], say: Say) -> None:
     """Start the services in waves: each wave is prepared together, then all of it must be ready."""
-    states = supervisor.states()
-    for service in wanted:
-        if service.name not in states or not states[service.name].runs:
-            service.heal(site)
     supervisor.configure({service.name: service.program(site) for service in wanted})
     ready: set[str] = set()
     waiting = list(wanted)
@@ -148,6 +185,8 @@ def _start_all(site: Site, supervisor: Supervisor, wanted: Sequence[Service], sa
         for service in wave:
             wait_ready(site, supervisor, service)
             service.complete(site)
+            if service.name == PRIMARY.name:
+                _migrate(site.home)
         ready |= {service.name for service in wave}
         waiting = [service for service in waiting if service not in wave]
 
@@ -170,6 +209,9 @@ def wait_ready(site: Site, supervisor: Supervisor, service: Service, seconds: fl
     while time.monotonic() < deadline:
         try:
             service.check(site)
+        except Broken as why:
+            seen = str(why)
+            break
         except NotReady as why:
             seen = str(why)
         else:

@@ -54,12 +54,16 @@ class Supervisor:
     def __init__(self, home: Home, port: int, password: str) -> None:
         self._home, self._port, self._password = home, port, password
         self._identifier = f"payments {home.root}"
-        self._remote: Any = ServerProxy(f"http://{USER}:{password}@{HOST}:{port}/RPC2").supervisor
+
+    def _call(self, method: str, *arguments: object) -> Any:  # noqa: ANN401  # XML-RPC has no types
+        url = f"http://{USER}:{self._password}@{HOST}:{self._port}/RPC2"
+        with ServerProxy(url) as remote:
+            return getattr(remote.supervisor, method)(*arguments)
 
     def alive(self) -> bool:
         """Say whether the supervisor **of this home** answers; another program on its port does not count."""
         try:
-            return bool(self._remote.getIdentification() == self._identifier)
+            return bool(self._call("getIdentification") == self._identifier)
         except (*_GONE, Fault, ValueError, SyntaxError):
             return False
 
@@ -69,12 +73,12 @@ class Supervisor:
         if not self.alive():
             self._start()
             return
-        ((added, changed, removed),) = self._remote.reloadConfig()
+        ((added, changed, removed),) = self._call("reloadConfig")
         for name in (*removed, *changed):
             self.stop([name])
-            self._remote.removeProcessGroup(name)
+            self._call("removeProcessGroup", name)
         for name in (*added, *changed):
-            self._remote.addProcessGroup(name)
+            self._call("addProcessGroup", name)
 
     def states(self) -> dict[str, State]:
         """Return the state of every program; empty when no supervisor runs."""
@@ -82,13 +86,13 @@ class Supervisor:
             return {}
         return {
             info["name"]: State(info["name"], info["statename"], info["pid"], info["start"], info["spawnerr"])
-            for info in self._remote.getAllProcessInfo()
+            for info in self._call("getAllProcessInfo")
         }
 
     def start(self, name: str) -> None:
         """Start one program without waiting for it; does nothing when it runs."""
         try:
-            self._remote.startProcess(name, _DO_NOT_WAIT)
+            self._call("startProcess", name, _DO_NOT_WAIT)
         except Fault as fault:
             if fault.faultCode != _ALREADY_STARTED:
                 raise StackError(f"{name} cannot be started: {fault.faultString}.", "payments doctor") from None
@@ -98,7 +102,7 @@ class Supervisor:
         for name in names:
             family = _family(self.states().get(name))
             try:
-                self._remote.stopProcess(name, _WAIT)
+                self._call("stopProcess", name, _WAIT)
             except Fault as fault:
                 if fault.faultCode != _NOT_RUNNING:
                     raise StackError(f"{name} cannot be stopped: {fault.faultString}.", "payments down") from None
@@ -108,7 +112,7 @@ class Supervisor:
         """End the supervisor itself; its programs are stopped before."""
         process = self._process()
         with contextlib.suppress(*_GONE):
-            self._remote.shutdown()
+            self._call("shutdown")
         if process is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.wait(timeout=90)

@@ -1,0 +1,90 @@
+"""Fixtures that every kind of test may use.
+
+Belongs here: the stack of real servers that integration tests share. Does not: fixtures of one folder or one room.
+Unit tests take none of these and start no server.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from payments_platform.clients.postgres import connect
+from payments_platform.local import stack as local_stack
+from payments_platform.local.home import Home
+from payments_platform.local.servers.postgres import PRIMARY, superuser
+from payments_platform.settings import Settings, load_settings
+
+PROJECT = Path(__file__).resolve().parents[1]
+# A home whose stack may be used and left running: quicker for a person who runs one test again and again.
+REUSED_HOME = "PAYMENTS_TEST_HOME"
+_DATABASE, _PRISTINE = "payments", "payments_pristine"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running, migrated stack in a home of its own."""
+
+    home: Path
+    settings: Settings
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """Start the PostgreSQL servers once for the whole run, in environment "test", and stop them whatever happens.
+
+    When the test run itself is killed, a guardian beside the servers stops them.
+    """
+    reused = os.environ.get(REUSED_HOME)
+    folder = Path(reused) if reused else Path(tempfile.mkdtemp(prefix="payments-test-"))
+    home = Home(folder.resolve())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PAYMENTS_HOME", str(home.root))
+        patch.setenv("PAYMENTS_ENVIRONMENT", "test")
+        request = local_stack.Request(
+            home, PROJECT, ui=False, environment="test", any_ports=True, stop_with=None if reused else os.getpid()
+        )
+        try:
+            local_stack.up(request)
+            _keep_pristine(home)
+            yield Stack(home.root, load_settings())
+        finally:
+            if not reused:
+                local_stack.down(home, _silent)
+                shutil.rmtree(home.root, ignore_errors=True)
+
+
+@pytest.fixture
+def empty_source(stack: Stack) -> Stack:
+    """The stack with its source database as the migrations left it: no row of an earlier test."""
+    _replace(stack.home, template=_PRISTINE, database=_DATABASE)
+    return stack
+
+
+def _keep_pristine(home: Home) -> None:
+    _replace(home.root, template=_DATABASE, database=_PRISTINE)
+
+
+def _replace(home: Path, *, template: str, database: str) -> None:
+    """Make ``database`` a copy of ``template``, ending the sessions of both."""
+    site = local_stack.known_site(Home(home))
+    assert site is not None
+    with connect(superuser(site, PRIMARY.name), autocommit=True, name="tests") as connection:
+        for name in (template, database):
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
+                (name,),
+            )
+        connection.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {database} TEMPLATE {template} OWNER payments_owner")
+        connection.execute(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC")
+        for user in next(iter(PRIMARY.databases.values())):
+            connection.execute(f"GRANT CONNECT ON DATABASE {database} TO {user}")
+
+
+def _silent(text: str) -> None:
+    """Tests print nothing."""

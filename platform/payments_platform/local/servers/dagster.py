@@ -1,0 +1,138 @@
+"""Dagster's web server and daemon as services of the stack.
+
+Belongs here: how they are started, and whether they really serve (code location loaded, daemons beating). Does not:
+the instance's policy (dagster.yaml at the root), the definitions.
+"""
+
+import contextlib
+import http.client
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from payments_platform.local.home import write_private
+from payments_platform.local.service import Broken, NotReady, Program, Site
+from payments_platform.settings import Settings
+
+WEBSERVER_NAME = "webserver"
+_SECONDS = 10
+_LOCATIONS = """{ workspaceOrError { ... on Workspace { locationEntries {
+  name loadStatus locationOrLoadError { __typename ... on PythonError { message } } } } } }"""
+_DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }"
+
+
+@dataclass(frozen=True)
+class Dagster:
+    """One long-lived process of Dagster; ``arguments`` are those of its console command."""
+
+    name: str
+    port: int | None
+    command: str
+    arguments: tuple[str, ...]
+    after: tuple[str, ...] = ("platform",)
+
+    def address(self, site: Site) -> Mapping[str, object]:
+        if self.port is None:
+            return {}
+        port = site.ports[self.name]
+        return {"host": site.host, "port": port, "url": f"http://{site.host}:{port}"}
+
+    def prepare(self, site: Site) -> bool:
+        """Copy the instance's policy and the workspace into the home, where no stray ``.env`` overrides them."""
+        changed = False
+        for name in ("dagster.yaml", "workspace.yaml"):
+            text = (site.project / name).read_text(encoding="utf-8")
+            changed = write_private(site.home.dagster / name, text) or changed
+        return changed
+
+    def program(self, site: Site) -> Program:
+        listen = ("-h", site.host, "-p", str(site.ports[self.name])) if self.port is not None else ()
+        command = (str(Path(sys.executable).parent / self.command), *self.arguments, *listen)
+        return Program(
+            command=(*command, "-w", str(_workspace(site))),
+            environment=environment(site),
+            directory=site.home.dagster,
+            stop_seconds=60,
+        )
+
+    def check(self, site: Site) -> None:
+        if self.name == WEBSERVER_NAME:
+            _check_locations(_ask(site, _LOCATIONS))
+        else:
+            _check_daemons(_ask(site, _DAEMONS))
+
+    def complete(self, site: Site) -> None:
+        """Nothing is left to do once it serves."""
+
+    def heal(self, site: Site) -> None:
+        """End processes of this very workspace whose supervisor was killed: they would hold the port and run twice."""
+        workspace = str(_workspace(site))
+        orphans = [it for it in psutil.process_iter(["cmdline"]) if _is_ours(it, self.command, workspace)]
+        for orphan in orphans:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                orphan.terminate()
+        for orphan in psutil.wait_procs(orphans, timeout=30)[1]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                orphan.kill()
+
+
+WEBSERVER = Dagster(WEBSERVER_NAME, 3000, "dagster-webserver", ("--dagster-log-level", "warning"))
+DAEMON = Dagster("daemon", None, "dagster-daemon", ("run",))
+
+
+def environment(site: Site) -> dict[str, str]:
+    """Return the variables that Dagster and the platform's code need to use this stack from any shell."""
+    settings = Settings(home=site.home.root, environment=site.environment)
+    return {
+        "DAGSTER_HOME": str(site.home.dagster),
+        "PAYMENTS_ENVIRONMENT": site.environment,
+        "PAYMENTS_HOME": str(site.home.root),
+        "PAYMENTS_WAREHOUSE_PATH": str(settings.warehouse_path),
+        "PAYMENTS_PLATFORM_DAGSTER_URL": (
+            f"postgresql://dagster:{site.passwords['dagster']}@{site.host}:{site.ports['platform']}/dagster"
+        ),
+    }
+
+
+def _workspace(site: Site) -> Path:
+    return site.home.dagster / "workspace.yaml"
+
+
+def _is_ours(process: psutil.Process, command: str, workspace: str) -> bool:
+    words = process.info["cmdline"] or []
+    return workspace in words and any(Path(word).name == command for word in words[:3])
+
+
+def _ask(site: Site, query: str) -> Any:  # noqa: ANN401  # the shape of the answer is the query's
+    """Ask the web server's GraphQL endpoint; ``NotReady`` while nobody answers."""
+    connection = http.client.HTTPConnection(site.host, site.ports[WEBSERVER_NAME], timeout=_SECONDS)
+    try:
+        body = json.dumps({"query": query})
+        connection.request("POST", "/graphql", body=body, headers={"Content-Type": "application/json"})
+        return json.loads(connection.getresponse().read())["data"]
+    except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
+        raise NotReady(f"the web server does not answer ({error})") from None
+    finally:
+        connection.close()
+
+
+def _check_locations(data: Any) -> None:  # noqa: ANN401  # the shape of the answer is the query's
+    entries = data["workspaceOrError"].get("locationEntries", [])
+    for entry in entries:
+        outcome = entry["locationOrLoadError"]
+        if outcome and outcome["__typename"] == "PythonError":
+            raise Broken(f"code location {entry['name']} does not load: {outcome['message'].strip()}")
+    if not entries or any(entry["loadStatus"] != "LOADED" for entry in entries):
+        raise NotReady("it is still loading the definitions")
+
+
+def _check_daemons(data: Any) -> None:  # noqa: ANN401  # the shape of the answer is the query's
+    daemons = data["instance"]["daemonHealth"]["allDaemonStatuses"]
+    silent = [it["daemonType"] for it in daemons if it["required"] and not it["healthy"]]
+    if silent:
+        raise NotReady(f"no heartbeat from {', '.join(sorted(silent))}")
