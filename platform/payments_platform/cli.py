@@ -4,6 +4,8 @@ Belongs here: the list of groups and how errors are shown. Does not: any command
 Command modules import typer and rich only; rooms are imported inside the command, so that --help stays fast.
 """
 
+from typing import NoReturn
+
 import typer
 import typer.core
 from rich.console import Console
