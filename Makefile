@@ -61,7 +61,7 @@ format: $(INSTALLED) ## Rewrite the code in the house style
 	$(VENV)/ruff check --fix .
 	$(VENV)/ruff format .
 
-up: setup ## Start the local stack and wait until it is ready
+up: setup ## Start the local stack, with the UI, and wait until it is ready
 	@$(VENV)/payments up $(ARGS)
 
 down: $(INSTALLED) ## Stop the local stack; data stays
@@ -71,14 +71,14 @@ reset: $(INSTALLED) ## Stop the local stack and delete its data
 	@$(VENV)/payments reset $(ARGS)
 
 clean: ## As reset, and delete downloads, caches and .venv
-	@if [ -x $(VENV)/payments ]; then $(VENV)/payments reset --downloads $(ARGS); fi
+	@if [ -x $(VENV)/payments ]; then $(VENV)/payments clean $(ARGS); fi
 	rm -rf .venv .local/bootstrap .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dbt/target dbt/logs
 
 status: $(INSTALLED) ## Show what runs, where, and how to reach it
 	@$(VENV)/payments status $(ARGS)
 
-ui: setup ## Open the asset graph on a running stack
-	@$(VENV)/payments ui $(ARGS)
+ui: setup ## Start what is not running yet, and print the address of the asset graph
+	@$(VENV)/payments up $(ARGS)
 
 simulate: setup ## Put DAYS=7 days of PER_DAY=10000 synthetic payments into PostgreSQL
 	@$(VENV)/payments simulate --days $(DAYS) --per-day $(PER_DAY) $(ARGS)
@@ -88,7 +88,7 @@ backfill: setup ## Build the days FROM=2025-01-01 up to TO=2025-01-31, lake to s
 	@$(VENV)/payments backfill --from $(FROM) --to $(TO) $(ARGS)
 
 bench-batch: setup ## Time one day of ROWS=1000000 changed transactions from extract to aggregates
-	@$(VENV)/python benchmarks/batch.py --rows $(ROWS) $(ARGS)
+	@$(VENV)/python benchmarks/bench_batch.py --rows $(ROWS) $(ARGS)
 
 lock: $(INSTALLED) ## Resolve pyproject.toml again: requirements.lock (hashed, no URLs) and requirements.size
 	@bash .ci/lock

@@ -155,14 +155,23 @@ def test_a_make_command_in_a_page_exists(page: Path) -> None:
     assert commands(page, "make") - make_targets() == set()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_a_payments_command_in_a_page_exists(page: Path) -> None:
+def known_commands() -> set[str]:
+    """The commands of `payments`, as `payments --help` lists them."""
     import typer.main
 
     from payments_platform.cli import app
 
-    known = typer.main.get_group(app).commands
-    assert commands(page, "payments") - set(known) == set()
+    return set(typer.main.get_group(app).commands)
+
+
+def test_a_payments_command_in_the_makefile_exists() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert set(re.findall(r"\$\(VENV\)/payments ([a-z-]+)", text)) - known_commands() == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_a_payments_command_in_a_page_exists(page: Path) -> None:
+    assert commands(page, "payments") - known_commands() == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
