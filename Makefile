@@ -83,7 +83,7 @@ ui: setup ## Start what is not running yet, and print the address of the asset g
 simulate: setup ## Put DAYS=7 days of PER_DAY=10000 synthetic payments into PostgreSQL
 	@$(VENV)/payments simulate --days $(DAYS) --per-day $(PER_DAY) $(ARGS)
 
-backfill: setup ## Build the days FROM=2025-01-01 up to TO=2025-01-31, lake to star schema
+backfill: setup ## Build the days FROM=2025-01-01 to TO=2025-01-31, both included, lake to star schema
 	@if [ -z "$(FROM)" ] || [ -z "$(TO)" ]; then echo "Say which days: make backfill FROM=2025-01-01 TO=2025-01-31" >&2; exit 2; fi
 	@$(VENV)/payments backfill --from $(FROM) --to $(TO) $(ARGS)
 

@@ -10,7 +10,7 @@ import typer
 import typer.core
 from rich.console import Console
 
-from payments_platform.commands import stack
+from payments_platform.commands import docs, stack
 from payments_platform.errors import ExplainedError
 
 # Errors of clients are shown without a traceback as well: where the server is and what it said is all one needs.
@@ -46,3 +46,4 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 app.add_typer(stack.app)
+app.add_typer(docs.app)
