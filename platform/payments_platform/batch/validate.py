@@ -1,0 +1,152 @@
+"""Judging rows: clean, quarantined or superseded, and nothing in between.
+
+Belongs here: the split by rules and what a day as a whole must satisfy. Does not: the rules (contracts/), reading or
+writing partitions (lake/). Written on Narwhals, so that the same lines run on Polars and on Spark.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, Final
+
+import narwhals as nw
+import polars as pl
+from narwhals.exceptions import ColumnNotFoundError
+
+from payments_platform.batch.errors import UnknownColumn
+from payments_platform.contracts.columns import POSITION
+from payments_platform.contracts.dataset import Dataset, Rule, Severity
+from payments_platform.lake.manifest import Manifest
+
+Lazy = nw.LazyFrame[Any]
+
+REASONS: Final = "reasons"
+SUPERSEDED: Final = "superseded"
+_ORDER: Final = "position_order"
+_HIGHEST: Final = "highest_position"
+# A version has 31 bits, so the epoch stands above all versions in one integer.
+_VERSIONS: Final = 2**31
+
+
+@dataclass(frozen=True)
+class Split:
+    """The three parts of a day's versions. ``counts`` has one row: ``superseded`` and ``rule:<id>`` of every rule."""
+
+    clean: Lazy
+    quarantined: Lazy
+    superseded: Lazy
+    counts: Lazy
+
+
+def split(
+    versions: Lazy,
+    rules: Sequence[Rule],
+    *,
+    key: Sequence[str],
+    position: Sequence[str] = POSITION,
+    keeps_history: bool = False,
+) -> Split:
+    """Separate a day's row versions into clean, quarantined and superseded rows.
+
+    Every version is judged first. Quarantined: broke at least one rule; ``reasons`` lists all of them, in rule order,
+    joined by commas. Clean: the highest good version of each key by ``position``, or every good version when the
+    dataset keeps history. Superseded: the other good ones. A rule whose value is null counts as held.
+
+    No row is lost or duplicated: ``clean + quarantined + superseded == versions``. Two good versions of one key with
+    the same position both stay clean, and the day fails by its duplicate key: choosing one would hide a broken source.
+    Raises UnknownColumn when a rule names a column that the frame lacks.
+    """
+    _refuse_unknown_columns(versions, rules)
+    names = versions.collect_schema().names()
+    row_rules = [rule for rule in rules if rule.severity is Severity.ROW]
+    judged = versions.with_columns(_reasons(row_rules).alias(REASONS))
+    good = judged.filter(nw.col(REASONS) == "")
+    quarantined = judged.filter(nw.col(REASONS) != "")
+    if keeps_history:
+        clean, superseded = good, good.filter(nw.col(REASONS) != "")
+    else:
+        ordered = _with_highest(good, key, position)
+        clean = ordered.filter(nw.col(_ORDER) == nw.col(_HIGHEST))
+        superseded = ordered.filter(nw.col(_ORDER) < nw.col(_HIGHEST))
+    return Split(
+        clean.select(names),
+        quarantined.select(*names, REASONS),
+        superseded.select(names),
+        _counts(quarantined, superseded, row_rules),
+    )
+
+
+def split_day(raw: pl.LazyFrame, clean: Dataset) -> Split:
+    """``split`` with the rules, key and history of the clean dataset's contract."""
+    key = clean.primary_key
+    return split(nw.from_native(raw), clean.rules, key=key, keeps_history=clean.keeps_history)
+
+
+def _reasons(rules: Sequence[Rule]) -> nw.Expr:
+    if not rules:
+        return nw.lit("")
+    broken = [nw.when(~rule.holds).then(nw.lit(rule.id)) for rule in rules]
+    return nw.concat_str(*broken, separator=",", ignore_nulls=True)
+
+
+def _with_highest(good: Lazy, key: Sequence[str], position: Sequence[str]) -> Lazy:
+    """Add each row's position as one number, and the highest of its key."""
+    order = reduce(lambda high, low: high * _VERSIONS + low, (nw.col(name).cast(nw.Int64) for name in position))
+    ordered = good.with_columns(order.alias(_ORDER))
+    highest = ordered.group_by(*key).agg(nw.col(_ORDER).max().alias(_HIGHEST))
+    return ordered.join(highest, on=list(key), how="inner")
+
+
+def _counts(quarantined: Lazy, superseded: Lazy, rules: Sequence[Rule]) -> Lazy:
+    """One row of counts; a rule's count is the number of rows that broke it, whatever else they broke."""
+    listed = nw.concat_str(nw.lit(","), nw.col(REASONS), nw.lit(","))
+    of_rules = [
+        listed.str.contains(f",{rule.id},", literal=True).cast(nw.Int64).sum().alias(f"rule:{rule.id}")
+        for rule in rules
+    ]
+    newer = superseded.select(nw.len().cast(nw.Int64).alias(SUPERSEDED))
+    return newer.join(quarantined.select(*of_rules), how="cross") if of_rules else newer
+
+
+def _refuse_unknown_columns(frame: Lazy, rules: Sequence[Rule]) -> None:
+    for rule in rules:
+        try:
+            frame.select(rule.holds).collect_schema()
+        except ColumnNotFoundError as error:
+            known = ", ".join(frame.collect_schema().names())
+            raise UnknownColumn(f"rule {rule.id} names a column that the frame lacks; it has: {known}") from error
+
+
+@dataclass(frozen=True)
+class DayProblem:
+    """Why a day as a whole fails: rule id, and what was found."""
+
+    rule: str
+    finding: str
+
+
+def day_problems(manifest: Manifest, clean: Dataset, raw_rows: int) -> list[DayProblem]:
+    """What the counts of a split say against the day: rows lost or made, or too many bad ones.
+
+    A lost row is lost money in every table downstream, so it fails the day whatever its size.
+    """
+    rows = {name.partition("/")[0]: output.rows for name, output in manifest.outputs.items()}
+    kept, bad, older = rows.get("clean", 0), rows.get("quarantine", 0), manifest.counts.get(SUPERSEDED, 0)
+    problems = []
+    if raw_rows != kept + bad + older:
+        finding = (
+            f"raw {raw_rows} rows, but clean {kept} + quarantine {bad} + superseded {older} = {kept + bad + older}"
+        )
+        problems.append(DayProblem("P-rows-conserved", finding))
+    if raw_rows and bad / raw_rows > clean.max_bad_ratio:
+        finding = f"{bad} of {raw_rows} rows are quarantined ({bad / raw_rows:.2%}), allowed {clean.max_bad_ratio:.2%}"
+        problems.append(DayProblem("P-bad-ratio", finding))
+    return problems
+
+
+def duplicate_keys(frame: pl.LazyFrame, dataset: Dataset) -> int:
+    """How many rows exceed one per primary key, over the whole day; only key columns are read."""
+    key = pl.struct(*dataset.primary_key) if len(dataset.primary_key) > 1 else pl.col(dataset.primary_key[0])
+    counted = frame.select((pl.len() - key.n_unique()).alias("surplus")).collect(engine="streaming")
+    surplus: int = counted.item()
+    return surplus

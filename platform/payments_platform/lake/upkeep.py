@@ -1,0 +1,45 @@
+"""Keeping the lake tidy: files that no manifest names, bytes by zone.
+
+Belongs here: walks over all stored files. Does not: single partitions (partitions.py), retention.
+"""
+
+from datetime import datetime, timedelta
+
+from payments_platform.lake.manifest import Manifest
+from payments_platform.lake.paths import is_manifest, manifest_path_of
+from payments_platform.lake.storage import Storage
+from payments_platform.vocabulary import LAKE_ZONES
+
+
+def sweep(storage: Storage, *, older_than: timedelta, now: datetime) -> list[str]:
+    """Remove files that no manifest names and that are older than any running write; return their paths.
+
+    A killed writer leaves such files. ``older_than`` must exceed the longest write: a younger file may be about to
+    be committed.
+    """
+    removed: list[str] = []
+    for zone in LAKE_ZONES:
+        named: dict[str, set[str]] = {}
+        for file in list(storage.list(zone)):
+            if is_manifest(file.path) or now - file.modified < older_than:
+                continue
+            manifest = manifest_path_of(file.path)
+            if manifest not in named:
+                named[manifest] = _named_files(storage, manifest)
+            if file.path not in named[manifest]:
+                storage.remove(file.path)
+                removed.append(file.path)
+    return removed
+
+
+def bytes_by_zone(storage: Storage) -> dict[str, int]:
+    """Bytes stored in each zone of the lake, manifests included."""
+    return {zone: sum(file.size for file in storage.list(zone)) for zone in LAKE_ZONES}
+
+
+def _named_files(storage: Storage, path: str) -> set[str]:
+    data = storage.read(path)
+    if data is None:
+        return set()
+    manifest = Manifest.from_json(data, path=path)
+    return {file.path for output in manifest.outputs.values() for file in output.files}
