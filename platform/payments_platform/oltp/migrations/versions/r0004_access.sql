@@ -12,6 +12,8 @@ BEGIN
             EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
         END IF;
     END LOOP;
+    -- Bulk loads pass through temporary tables.
+    EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO payments_loader', current_database());
 END $migration$;
 
 REVOKE ALL ON SCHEMA oltp FROM PUBLIC;

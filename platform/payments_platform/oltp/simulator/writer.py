@@ -1,0 +1,76 @@
+"""Writes simulated rows into the source through its real triggers, each version at its simulated time.
+
+Belongs here: SQL and COPY of the loader role. Does not: what the rows are.
+Rows pass through a temporary table: PostgreSQL refuses COPY into a table with row security, and the way round it, a
+role that ignores row security, is one that managed servers do not hand out.
+"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+if TYPE_CHECKING:
+    import psycopg
+
+    Session = psycopg.Connection[tuple[Any, ...]]
+
+
+def begin(session: "Session", load_id: str) -> None:
+    """Settings of the transaction that follows: event times come from the rows, and the load is named."""
+    session.execute("SELECT set_config('payments.event_time', 'row', true), set_config('payments.load_id', %s, true)", (load_id,))
+    # A crash loses at most whole loads that the next run writes again.
+    session.execute("SET LOCAL synchronous_commit = off")
+
+
+def stage(session: "Session", name: str, like: str, rows: pl.DataFrame) -> None:
+    """Copy rows into a temporary table that has the columns of ``oltp.<like>`` named in the frame."""
+    columns = ", ".join(rows.columns)
+    session.execute(f"CREATE TEMP TABLE {name} ON COMMIT DROP AS SELECT {columns} FROM oltp.{like} WITH NO DATA")
+    with session.cursor().copy(f"COPY {name} ({columns}) FROM STDIN (FORMAT csv)") as copy:
+        copy.write(rows.write_csv(include_header=False, datetime_format="%Y-%m-%d %H:%M:%S%.6f+00").encode())
+
+
+def insert(session: "Session", table: str, rows: pl.DataFrame) -> None:
+    """Insert rows by one statement, so that the history trigger sees them as one set."""
+    if rows.is_empty():
+        return
+    stage(session, "incoming", table, rows)
+    columns = ", ".join(rows.columns)
+    session.execute(f"INSERT INTO oltp.{table} ({columns}) SELECT {columns} FROM incoming")
+    session.execute("DROP TABLE incoming")
+
+
+def change_payments(session: "Session", changes: pl.DataFrame) -> None:
+    """Apply later versions of one day's payments, version by version: each round is one statement."""
+    if changes.is_empty():
+        return
+    stage(session, "changed", "transactions", changes)
+    month = changes.select(pl.col("created_at").min().dt.truncate("1mo")).item()
+    for version in changes["version"].unique().sort():
+        session.execute(
+            "UPDATE oltp.transactions t SET status = c.status, captured_minor = c.captured_minor,"
+            " refunded_minor = c.refunded_minor, updated_at = c.updated_at FROM changed c"
+            " WHERE c.version = %s AND t.transaction_id = c.transaction_id AND t.created_at = c.created_at"
+            # Whole months, so that one partition is planned for. A narrower range would lie beyond the statistics of a
+            # month that is being filled: the planner expects no row there and compares everything with everything.
+            " AND t.created_at >= %s AND t.created_at < %s::timestamptz + interval '1 month'",
+            (version, month, month),
+        )
+    session.execute("DROP TABLE changed")
+
+
+def written_until(session: "Session", source: str) -> dict[str, datetime]:
+    """For each part of a bulk load that was written: the instant up to which its versions are there."""
+    found = session.execute("SELECT part, written_until FROM oltp.bulk_loads WHERE source = %s", (source,))
+    return dict(found.fetchall())
+
+
+def remember(session: "Session", source: str, part: str, until: datetime, row_count: int, load_id: str) -> None:
+    """Note in the same transaction what was written."""
+    session.execute(
+        "INSERT INTO oltp.bulk_loads VALUES (%s, %s, %s, %s, %s) ON CONFLICT (source, part) DO UPDATE"
+        " SET written_until = excluded.written_until, row_count = bulk_loads.row_count + excluded.row_count,"
+        " load_id = excluded.load_id",
+        (source, part, until, row_count, load_id),
+    )
