@@ -93,6 +93,19 @@ class Settings(BaseSettings):
             case _:
                 assert_never(self.environment)
 
+    def export(self) -> None:
+        """Put what Dagster and dbt read from the environment there, so that they use this home and no other.
+
+        Raises SettingMissing before the first ``payments up``.
+        """
+        platform = self.postgres("platform", "dagster")
+        os.environ.update(
+            DAGSTER_HOME=str(self.home / "dagster"),
+            PAYMENTS_HOME=str(self.home),
+            PAYMENTS_WAREHOUSE_PATH=str(self.warehouse_path),
+            PAYMENTS_PLATFORM_DAGSTER_URL=platform.uri(name="payments-dagster"),
+        )
+
     def token_key(self) -> TokenKey:
         """Return the key that customer tokens are minted with. Losing it makes one person two in every store."""
         match self.environment:

@@ -30,7 +30,7 @@ Domain = Literal["payments", "merchants", "customers", "reference", "platform"]
 Team = Literal["payments-data", "data-platform", "analytics"]
 
 ZONES: tuple[Zone, ...] = get_args(Zone)
-LAKE_ZONES: tuple[Zone, ...] = ("raw", "clean", "quarantine", "curated")
+LAKE_ZONES: tuple[Zone, ...] = ("raw", "clean", "quarantine", "curated", "operations")
 DBT_ZONES: tuple[Zone, ...] = ("staging", "intermediate", "marts", "aggregates")
 
 TEAM_OF_ZONE: dict[Zone, Team] = {

@@ -1,0 +1,37 @@
+"""How an op meets an error: transient ones are retried with backoff, the others fail fast with a sentence.
+
+Belongs here: the bridge from the error table (operations/errors.py) to Dagster's retries. Does not: the table itself.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any
+
+import dagster as dg
+
+from payments_platform.errors import ExplainedError
+from payments_platform.operations.errors import classify
+
+RETRY = dg.RetryPolicy(max_retries=3, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
+
+
+def explained(op: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """Wrap an op's generator: an error that a retry cannot heal becomes a Failure that is not retried.
+
+    Without it Dagster would retry a corrupt file or a refused password as patiently as a network time-out.
+    """
+
+    @wraps(op)
+    def run(context: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:  # noqa: ANN401 - the signature is the op's
+        try:
+            yield from op(context, *args, **kwargs)
+        except dg.Failure:
+            raise
+        except Exception as error:
+            error_class = classify(error)
+            if error_class == "transient":
+                raise
+            text = str(error) if isinstance(error, ExplainedError) else f"{type(error).__name__}: {error}"
+            raise dg.Failure(description=text, metadata={"error_class": error_class}, allow_retries=False) from error
+
+    return run

@@ -1,0 +1,29 @@
+"""The partitions of the asset graph: UTC days from the configured first day on."""
+
+from collections.abc import Mapping
+from datetime import date
+
+import dagster as dg
+
+from payments_platform.settings import load_settings
+from payments_platform.vocabulary import day_of, days_between
+
+DAILY = dg.DailyPartitionsDefinition(start_date=load_settings().first_partition.isoformat(), timezone="UTC")
+# One run takes up to this many days: planning costs more than the work when every day is a run of its own.
+IN_RANGES = dg.BackfillPolicy.multi_run(max_partitions_per_run=load_settings().days_per_run)
+
+RANGE_START, RANGE_END, SINGLE = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end", "dagster/partition"
+
+
+def days_of(run_tags: Mapping[str, str]) -> list[date]:
+    """The days a run covers, from its tags: one day, or a range with both ends included.
+
+    Checks have no partition range of their own in Dagster, so they and the assets read the same tags. Raises ValueError
+    when the run covers no day: working on "all days" by mistake would rewrite history.
+    """
+    if RANGE_START in run_tags:
+        first, last = day_of(run_tags[RANGE_START]), day_of(run_tags[RANGE_END])
+        return [*days_between(first, last), last]
+    if SINGLE in run_tags:
+        return [day_of(run_tags[SINGLE])]
+    raise ValueError("the run names no day: start it for a partition or a range of partitions")

@@ -1,0 +1,1 @@
+"""Days split by the quality rules; quarantine is made together with clean."""

@@ -1,0 +1,1 @@
+"""Conformed, pseudonymous days: what the warehouse and the models read."""

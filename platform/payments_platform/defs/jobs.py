@@ -1,0 +1,46 @@
+"""The jobs and schedules. Belongs here: which assets run together, when, in which environments. Not: what they do."""
+
+from typing import Final
+
+import dagster as dg
+
+from payments_platform.defs._platform.partitions import DAILY
+from payments_platform.settings import Environment, load_settings
+from payments_platform.vocabulary import DBT_ZONES
+
+# Whether schedules start by themselves; anywhere else a person starts them.
+AUTOMATIC: Final[dict[Environment, bool]] = {"local": False, "test": False, "staging": True, "production": True}
+
+LAKE_TO_LANDING: Final = dg.AssetSelection.groups("raw", "clean", "quarantine", "curated", "landing") | (
+    dg.AssetSelection.assets("operations/quality_report")
+)
+WAREHOUSE_MODELS: Final = dg.AssetSelection.groups(*DBT_ZONES)
+EVERYTHING: Final = LAKE_TO_LANDING | WAREHOUSE_MODELS | dg.AssetSelection.assets("operations/phase_times")
+
+daily_oltp_to_dwh = dg.define_asset_job(
+    "daily_oltp_to_dwh",
+    selection=EVERYTHING,
+    partitions_def=DAILY,
+    description="A day from the source to the star schema, due at 06:00 UTC of the next day.",
+    tags={"dagster/priority": "10", "dagster/max_runtime": "14400"},
+)
+lake_to_landing = dg.define_asset_job(
+    "lake_to_landing",
+    selection=LAKE_TO_LANDING,
+    partitions_def=DAILY,
+    description="The partitioned half of the daily job: what a backfill runs in ranges of days.",
+)
+warehouse_models = dg.define_asset_job(
+    "warehouse_models",
+    selection=WAREHOUSE_MODELS,
+    description="The dbt half of the daily job: what a backfill runs once, after its days have landed.",
+)
+
+daily_oltp_to_dwh_schedule = dg.build_schedule_from_partitioned_job(
+    daily_oltp_to_dwh,
+    hour_of_day=2,
+    minute_of_hour=0,
+    default_status=dg.DefaultScheduleStatus.RUNNING
+    if AUTOMATIC[load_settings().environment]
+    else dg.DefaultScheduleStatus.STOPPED,
+)

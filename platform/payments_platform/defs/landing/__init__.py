@@ -1,0 +1,1 @@
+"""Days loaded into the warehouse."""

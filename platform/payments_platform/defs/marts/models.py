@@ -1,0 +1,61 @@
+"""The dbt project as assets: one asset per model, one check per dbt test, built in one op after the day has landed."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
+
+from payments_platform.contracts.catalogue import DATASETS
+from payments_platform.defs._platform.resources import WAREHOUSE_POOL
+from payments_platform.defs._platform.specs import contract_metadata
+from payments_platform.errors import ExplainedError
+from payments_platform.vocabulary import TEAM_OF_ZONE
+
+DBT_PROJECT = Path(__file__).parents[4] / "dbt"
+MANIFEST = DBT_PROJECT / "target" / "manifest.json"
+
+
+class DbtManifestMissing(ExplainedError):
+    """The dbt project has not been parsed yet, so its models are unknown."""
+
+
+def _manifest() -> Mapping[str, Any]:
+    """Read the build artefact that ``make setup`` leaves. Parsing at import would cost every process 3 seconds."""
+    if not MANIFEST.exists():
+        raise DbtManifestMissing("dbt/target/manifest.json is missing. Run: make setup")
+    parsed: Mapping[str, Any] = json.loads(MANIFEST.read_bytes())
+    return parsed
+
+
+class ContractTranslator(DagsterDbtTranslator):
+    """Names a model by its folder and takes its columns and description from its contract."""
+
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: Any) -> dg.AssetSpec:  # noqa: ANN401 - dagster-dbt's signature
+        """The spec of a model or source: key ``zone/name``, owner by zone, columns from the contract."""
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        node = manifest["sources"].get(unique_id) or manifest["nodes"][unique_id]
+        zone = node["schema"] if unique_id in manifest["sources"] else node["fqn"][1]
+        contract = DATASETS.get(f"{zone}/{node['name']}")
+        return spec.replace_attributes(
+            key=dg.AssetKey([zone, node["name"]]),
+            group_name=zone,
+            owners=[f"team:{TEAM_OF_ZONE[zone]}"],
+            description=contract.grain if contract else node["description"],
+            metadata={**spec.metadata, **(contract_metadata(contract) if contract else {})},
+            kinds={"dbt", "duckdb"},
+        )
+
+
+@dbt_assets(
+    manifest=_manifest(),
+    dagster_dbt_translator=ContractTranslator(),
+    name="warehouse_models",
+    pool=WAREHOUSE_POOL,
+    op_tags={"zone": "marts"},
+)
+def warehouse_models(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
+    """Run ``dbt build``: models and their tests in order; a failed error-severity test stops what reads the model."""
+    yield from dbt.cli(["build"], context=context).stream()

@@ -1,0 +1,1 @@
+"""The day's history of each source table, extracted from the replica."""

@@ -1,0 +1,27 @@
+"""Raw: for each source table, the day's history. The datasets differ by their contract alone, so one factory makes them."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from payments_platform.contracts.catalogue import of_zone
+from payments_platform.contracts.dataset import Dataset
+from payments_platform.defs._platform.lake_assets import DayOutputs, lake_assets
+from payments_platform.defs._platform.resources import SOURCE
+from payments_platform.defs.oltp.tables import key_of_source
+
+
+def _raw(dataset: Dataset) -> dg.AssetsDefinition:
+    @lake_assets(dataset, name=f"raw_{dataset.table}", deps=[key_of_source(dataset)], resources={SOURCE})
+    def extract(context: dg.AssetExecutionContext, days: list[date]) -> Iterator[tuple[date, DayOutputs]]:
+        source: Any = context.resources.source
+        for day, extraction in source.extract(dataset, days):
+            context.log.info(f"{dataset.name}[{day}]: extracting {extraction.totals.rows} rows")
+            yield day, DayOutputs((extraction.frames,), source_digests=extraction.source_digests)
+
+    return extract
+
+
+raw_tables = [_raw(dataset) for dataset in of_zone("raw")]
