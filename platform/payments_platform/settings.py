@@ -145,7 +145,9 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        problems = [_problem(item["loc"], item["msg"]) for item in error.errors(include_input=False)]
+        # A setting that is derived from a wrong one is not wrong itself.
+        faults = [item for item in error.errors(include_input=False) if item["type"] != "default_factory_not_called"]
+        problems = [_problem(item["loc"], item["msg"]) for item in faults]
         raise SettingInvalid("\n".join(problems)) from None
 
 

@@ -55,7 +55,7 @@ def parse_address(uri: str) -> PostgresAddress:
     Raises ``ValueError`` naming the missing part, never the URI itself: it holds a password.
     """
     parts = urlsplit(uri)
-    if parts.scheme not in {"postgresql", "postgres"}:
+    if parts.scheme not in {"postgresql", "postgres", "postgresql+psycopg2"}:
         raise ValueError("a PostgreSQL address starts with postgresql://")
     database = unquote(parts.path.lstrip("/"))
     named = {"host": parts.hostname, "user": parts.username, "database": database}

@@ -1,9 +1,11 @@
-"""`payments up | down | status`: the local stack.
+"""`payments up | down | reset | clean | status | doctor | logs`: the local stack.
 
 Belongs here: options, tables and sentences. Does not: what the commands do (local/).
 """
 
 import json
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -16,9 +18,11 @@ from rich.table import Table
 if TYPE_CHECKING:
     from payments_platform.local.home import Home
     from payments_platform.local.stack import ServiceStatus
+    from payments_platform.settings import Settings
 
 app = typer.Typer()
-_out, _err = Console(), Console(stderr=True, highlight=False)
+_out, _err = Console(highlight=False), Console(stderr=True, highlight=False)
+_MIB = 1024**2
 
 
 class Format(StrEnum):
@@ -29,6 +33,7 @@ class Format(StrEnum):
 
 
 _FORMAT = Annotated[Format, typer.Option("--format", help="json prints every address for scripts.")]
+_YES = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 @app.command()
@@ -36,11 +41,13 @@ def up(
     ui: Annotated[bool, typer.Option("--ui/--no-ui", help="Start the Dagster UI and its daemon as well.")] = True,
     output: _FORMAT = Format.TABLE,
 ) -> None:
-    """Start the local stack, wait until it serves, and print where everything is."""
+    """Start the local stack, wait until it serves, and print where everything is. Safe to repeat."""
     from payments_platform.local import stack
-    from payments_platform.settings import load_settings
 
-    request = stack.Request(_home(), _project(), ui=ui, environment=load_settings().environment, say=_say)
+    settings = _settings()
+    request = stack.Request(
+        _home(settings), _project(), ui=ui, environment=settings.environment, say=_say, any_ports=False
+    )
     _show(stack.up(request), output)
 
 
@@ -49,9 +56,21 @@ def down() -> None:
     """Stop the local stack cleanly; data stays."""
     from payments_platform.local import stack
 
-    home = _home()
+    home = _home(_settings())
     ran = stack.down(home, _say)
-    _say(f"stopped; data stays in {home.root}" if ran else "nothing was running")
+    _say(f"stopped; data stays in {home.root}" if ran else f"nothing was running in {home.root}")
+
+
+@app.command()
+def reset(yes: _YES = False) -> None:
+    """Stop the local stack and delete its data: databases, lake, warehouse, runs, passwords. Downloads stay."""
+    _remove(downloads=False, yes=yes)
+
+
+@app.command()
+def clean(yes: _YES = False) -> None:
+    """Stop the local stack and delete its whole home, downloads too."""
+    _remove(downloads=True, yes=yes)
 
 
 @app.command()
@@ -59,10 +78,86 @@ def status(output: _FORMAT = Format.TABLE) -> None:
     """Ask every server whether it serves; ends with 1 unless all do."""
     from payments_platform.local import stack
 
-    known = stack.status(_home())
+    known = stack.status(_home(_settings()))
     _show(known, output)
     if not known or not all(service.ready for service in known):
         raise typer.Exit(1)
+
+
+@app.command()
+def doctor() -> None:
+    """Check that this machine can run the stack; names what lacks and the line that installs it."""
+    from payments_platform.local.doctor import examine
+
+    table = Table("", "what", "found", "advice")
+    findings = examine(_home(_settings()))
+    for it in findings:
+        mark = "[green]ok[/]" if it.fit and not it.advice else "[yellow]note[/]" if it.fit else "[red]lacks[/]"
+        table.add_row(mark, it.what, it.found, it.advice)
+    _out.print(table)
+    if not all(it.fit for it in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def logs(
+    service: Annotated[str | None, typer.Argument(help="A name from `payments status`; without one, all.")] = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many last lines.")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing until Ctrl-C.")] = False,
+) -> None:
+    """Print the last lines of the servers' logs, and where the logs lie."""
+    from payments_platform.local.failures import StackError, last_lines
+
+    home = _home(_settings())
+    files = sorted(home.logs.glob("*.log")) if service is None else [home.log_of(service)]
+    if not files or not files[0].exists():
+        known = ", ".join(sorted(path.stem for path in home.logs.glob("*.log"))) or "none yet"
+        raise StackError(f"There is no log of {service or 'this stack'} in {home.logs}. Logs: {known}.", "payments up")
+    for path in files:
+        _say(f"== {path}")
+        for line in last_lines(path, lines):
+            _out.print(line, markup=False, soft_wrap=True)
+    if follow:
+        _follow(files)
+
+
+def _follow(files: Sequence[Path]) -> None:
+    """Print what is appended; a file that became shorter was rotated and is read from its start."""
+    ends = {path: path.stat().st_size for path in files}
+    while True:
+        for path, end in ends.items():
+            size = path.stat().st_size
+            if size != end:
+                with path.open("rb") as file:
+                    file.seek(end if size > end else 0)
+                    _out.print(file.read().decode("utf-8", "replace"), end="", markup=False, soft_wrap=True)
+                ends[path] = size
+        time.sleep(0.3)
+
+
+def _remove(*, downloads: bool, yes: bool) -> None:
+    from payments_platform.local import stack
+
+    home = _home(_settings())
+    home.accept()
+    if not home.exists():
+        _say(f"there is no stack in {home.root}: nothing to delete")
+        return
+    what = "everything, downloads too," if downloads else "all data (databases, lake, warehouse, runs, passwords)"
+    if not yes:
+        typer.confirm(f"Delete {what} in {home.root}?", abort=True)
+    freed = stack.remove(home, _project(), downloads=downloads, say=_say)
+    _say(f"freed {_mib(freed)} in {home.root}: {_listed(freed)}")
+
+
+def _listed(freed: Mapping[str, int]) -> str:
+    return (
+        ", ".join(f"{name} {size / _MIB:,.0f} MB" for name, size in freed.items() if size >= _MIB) or "next to nothing"
+    )
+
+
+def _mib(freed: Mapping[str, int]) -> str:
+    return f"{sum(freed.values()) / _MIB:,.0f} MB"
 
 
 def _project() -> Path:
@@ -70,26 +165,39 @@ def _project() -> Path:
     return Path(__file__).resolve().parents[3]
 
 
-def _home() -> "Home":
-    from payments_platform.local.home import Home
-    from payments_platform.settings import load_settings
+def _settings() -> "Settings":
+    """Return the settings, unless they are of an environment that has no local stack."""
+    from payments_platform.settings import SettingInvalid, load_settings
 
-    return Home(load_settings().home)
+    settings = load_settings()
+    if settings.environment not in {"local", "test"}:
+        raise SettingInvalid(
+            f"PAYMENTS_ENVIRONMENT is {settings.environment}, which has no local stack. Unset it and run again."
+        )
+    return settings
+
+
+def _home(settings: "Settings") -> "Home":
+    from payments_platform.local.home import Home
+
+    return Home(settings.home)
 
 
 def _say(text: str) -> None:
     _err.print(text, markup=False, soft_wrap=True)
 
 
-def _show(known: "list[ServiceStatus]", output: Format) -> None:
+def _show(known: "Sequence[ServiceStatus]", output: Format) -> None:
+    home = _home(_settings())
     if output is Format.JSON:
-        _out.print_json(json.dumps({"home": str(_home().root), "services": {it.name: asdict(it) for it in known}}))
+        _out.print_json(json.dumps({"home": str(home.root), "services": {it.name: asdict(it) for it in known}}))
         return
     if not known:
-        _say("this home has no stack yet; next: payments up")
+        _say(f"there is no stack in {home.root} yet; next: payments up")
         return
     table = Table("service", "state", "ready", "pid", "address", "note")
     for it in known:
-        address = str(it.address.get("url") or f"{it.address.get('host', '')}:{it.address.get('port', '')}")
+        address = str(it.address.get("url") or (f"{it.address['host']}:{it.address['port']}" if it.address else ""))
         table.add_row(it.name, it.state, "yes" if it.ready else "no", str(it.pid or ""), address, it.note)
     _out.print(table)
+    _say(f"home {home.root}; passwords in {home.config / 'secrets.json'}")

@@ -19,6 +19,8 @@ from payments_platform.local.failures import StackError
 from payments_platform.settings import POSTGRES_USERS
 
 MARKER = "payments-home.json"
+# Where the home lies in a checkout unless PAYMENTS_HOME says otherwise.
+DEFAULT_NAME = ".local"
 FOLDERS = ("config", "data", "run", "logs", "cache", "lake", "warehouse", "dagster")
 # What `reset` keeps: downloads, so that the next `up` works offline.
 _KEPT_BY_RESET = ("cache",)
@@ -71,33 +73,44 @@ class Home:
         """Say whether ``up`` made this folder."""
         return self.marker.is_file()
 
-    def create(self) -> None:
-        """Make the folders, private to this user, and mark them as a home. Refuses a folder that holds other things."""
+    def accept(self) -> None:
+        """Raise unless this folder is, or may become, a home."""
         if any(character in str(self.root) for character in _FORBIDDEN):
             raise StackError(
-                f"The home {self.root} has a quote, a backslash, ';' or '#' in its path.", "set PAYMENTS_HOME"
+                f"The home {self.root} has a quote, a backslash, ';' or '#' in its path.",
+                "set PAYMENTS_HOME to another folder",
             )
         if not self.exists():
             self._refuse_foreign()
+
+    def create(self) -> None:
+        """Make the folders, private to this user, and mark them as a home. Refuses a folder that holds other things."""
+        self.accept()
         try:
             self.root.mkdir(parents=True, exist_ok=True)
+            if not self.exists():
+                note = {"what": "home of a local payments stack", "created_at": datetime.now(UTC).isoformat()}
+                write_private(self.marker, json.dumps(note))
             for name in FOLDERS:
                 (self.root / name).mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise StackError(f"Cannot write the home {self.root}: {error.strerror}.", "set PAYMENTS_HOME") from None
-        if not self.exists():
-            note = {"what": "home of a local payments stack", "created_at": datetime.now(UTC).isoformat()}
-            write_private(self.marker, json.dumps(note))
+            raise StackError(
+                f"Cannot write the home {self.root}: {error.strerror}.", "set PAYMENTS_HOME to a folder of your own"
+            ) from None
 
     def _refuse_foreign(self) -> None:
-        """A home is deleted as a whole by ``reset``; somebody's documents must never be in it."""
+        """Everything in a home is deleted by ``reset``: somebody's documents must never get into one.
+
+        Our own folders are accepted in the default place, where `make setup` or dbt may have written first.
+        """
         if not self.root.exists():
             return
-        foreign = sorted({entry.name for entry in self.root.iterdir()} - set(FOLDERS))
+        ours = {f".{MARKER}.partial", *((*FOLDERS, "bootstrap") if self.root.name == DEFAULT_NAME else ())}
+        foreign = sorted({entry.name for entry in self.root.iterdir()} - ours)
         if foreign:
             raise StackError(
                 f"{self.root} is not a home of this platform and holds other things ({foreign[0]}, …).",
-                "set PAYMENTS_HOME to an empty or new folder",
+                "set PAYMENTS_HOME to a new or empty folder",
             )
 
     def secrets(self) -> Secrets:
@@ -136,14 +149,17 @@ class Home:
         if not self.exists():
             raise StackError(f"{self.root} is not a home of this platform ({MARKER} is missing).", "payments up")
 
-    def remove(self, *, downloads: bool) -> int:
-        """Delete the data (and, with ``downloads``, everything); return the bytes freed. The stack must be down."""
+    def remove(self, *, downloads: bool) -> dict[str, int]:
+        """Delete the data (with ``downloads``, everything); return the bytes freed by folder. The stack must be down.
+
+        Only folders that this platform makes are touched, and only in a folder that carries its marker.
+        """
         self.require()
-        keep = () if downloads else tuple(self.root / name for name in _KEPT_BY_RESET)
-        doomed = [self.root / name for name in FOLDERS if self.root / name not in keep]
-        freed = sum(size_of(path) for path in doomed)
-        for path in doomed:
-            _delete(path)
+        freed = {}
+        for name in FOLDERS:
+            if downloads or name not in _KEPT_BY_RESET:
+                freed[name] = size_of(self.root / name)
+                _delete(self.root / name)
         if downloads:
             self.marker.unlink()
             if not any(self.root.iterdir()):

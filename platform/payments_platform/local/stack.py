@@ -14,7 +14,7 @@ from pathlib import Path
 
 from payments_platform.local import dotenv, ports
 from payments_platform.local.failures import StackError
-from payments_platform.local.home import Home, file_lock
+from payments_platform.local.home import DEFAULT_NAME, Home, file_lock
 from payments_platform.local.servers import dagster
 from payments_platform.local.servers.dagster import DAEMON, WEBSERVER
 from payments_platform.local.servers.guardian import Guardian
@@ -23,11 +23,8 @@ from payments_platform.local.service import Broken, NotReady, Service, Site
 from payments_platform.local.supervision import State, Supervisor
 
 SUPERVISOR = "supervisor"
-_SUPERVISOR_PORT = 9001
+SUPERVISOR_PORT = 9001
 _READY_SECONDS = 180.0
-
-# Where the home lies unless PAYMENTS_HOME says otherwise; its stack owns the project's `.env`.
-DEFAULT_HOME = ".local"
 
 Say = Callable[[str], None]
 
@@ -82,7 +79,7 @@ def up(request: Request) -> list[ServiceStatus]:
             supervisor = supervisor_of(site)
             home.save_services({it.name: it.address(site) for it in wanted} | _supervisor_address(site))
             _start_all(site, supervisor, wanted, request.say)
-        if home.root == request.project / DEFAULT_HOME:
+        if _owns_dotenv(request.home, request.project):
             dotenv.write(request.project / ".env", dagster.environment(site))
         return _status(site, supervisor, wanted)
 
@@ -106,6 +103,15 @@ def down(home: Home, say: Say) -> bool:
             supervisor.shutdown()
         _heal(site, services(ui=True))
         return ran
+
+
+def remove(home: Home, project: Path, *, downloads: bool, say: Say) -> dict[str, int]:
+    """Stop the stack and delete its data (with ``downloads``, all of the home); return the bytes freed by folder."""
+    home.require()
+    down(home, say)
+    if _owns_dotenv(home, project):
+        dotenv.remove(project / ".env")
+    return home.remove(downloads=downloads)
 
 
 def status(home: Home) -> list[ServiceStatus]:
@@ -136,12 +142,13 @@ def _site(request: Request, wanted: Sequence[Service]) -> Site:
     before = _ports_of(home)
     running = _running(home, before, passwords)
     _heal(Site(home, before, passwords, request.project), [it for it in wanted if it.name not in running])
-    usual = {SUPERVISOR: _SUPERVISOR_PORT, **{it.name: it.port for it in wanted if it.port is not None}}
+    usual = {SUPERVISOR: SUPERVISOR_PORT, **{it.name: it.port for it in wanted if it.port is not None}}
     chosen = {name: port for name, port in before.items() if name in running}
     for name, port in usual.items():
         if name not in chosen:
             default = 0 if request.any_ports else port
-            chosen[name] = _choose(name, before.get(name), default, tuple(chosen.values()), request.say)
+            others = {number for other, number in usual.items() if other != name}
+            chosen[name] = _choose(name, before.get(name), default, {*chosen.values(), *others}, request.say)
     return Site(home, chosen, passwords, request.project, request.environment)
 
 
@@ -241,6 +248,11 @@ def _status_of(site: Site, state: State | None, service: Service) -> ServiceStat
         except NotReady as why:
             note = str(why).splitlines()[0]
     return ServiceStatus(service.name, word, ready, pid, service.address(site), note)
+
+
+def _owns_dotenv(home: Home, project: Path) -> bool:
+    """Say whether this is the stack that a plain shell in the project finds."""
+    return home.root.resolve() == (project / DEFAULT_NAME).resolve()
 
 
 def _supervisor_address(site: Site) -> dict[str, dict[str, object]]:

@@ -45,7 +45,7 @@ class State:
 
     @property
     def failed(self) -> bool:
-        return self.word in {"FATAL", "EXITED", "UNKNOWN"}
+        return self.word in {"FATAL", "UNKNOWN"}
 
 
 class Supervisor:
@@ -184,7 +184,7 @@ class Supervisor:
             "autostart": "false",  # `up` starts them in order
             "autorestart": "true",
             "startsecs": "1",
-            "startretries": "8",
+            "startretries": "5",  # 15 seconds: time for the last sessions of a killed server to end
             "stopsignal": program.stop_signal,
             "stopwaitsecs": program.stop_seconds,
             "killasgroup": "true",
@@ -209,7 +209,7 @@ def _family(state: State | None) -> list[psutil.Process]:
 
 def _end(processes: list[psutil.Process]) -> None:
     """End what a stopped program left running, such as the code servers of the UI."""
-    _, left = psutil.wait_procs(processes, timeout=5)
+    _, left = psutil.wait_procs(processes, timeout=1)
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()

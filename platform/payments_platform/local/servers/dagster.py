@@ -94,7 +94,8 @@ def environment(site: Site) -> dict[str, str]:
         "PAYMENTS_HOME": str(site.home.root),
         "PAYMENTS_WAREHOUSE_PATH": str(settings.warehouse_path),
         "PAYMENTS_PLATFORM_DAGSTER_URL": (
-            f"postgresql://dagster:{site.passwords['dagster']}@{site.host}:{site.ports['platform']}/dagster"
+            # The driver is named: Dagster's notifications are SQL that psycopg 3, SQLAlchemy's default, refuses.
+            f"postgresql+psycopg2://dagster:{site.passwords['dagster']}@{site.host}:{site.ports['platform']}/dagster"
         ),
     }
 
@@ -114,11 +115,14 @@ def _ask(site: Site, query: str) -> Any:  # noqa: ANN401  # the shape of the ans
     try:
         body = json.dumps({"query": query})
         connection.request("POST", "/graphql", body=body, headers={"Content-Type": "application/json"})
-        return json.loads(connection.getresponse().read())["data"]
-    except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
+        data = json.loads(connection.getresponse().read()).get("data")
+    except (OSError, http.client.HTTPException, ValueError) as error:
         raise NotReady(f"the web server does not answer ({error})") from None
     finally:
         connection.close()
+    if not data:
+        raise NotReady("the web server answers with an error")
+    return data
 
 
 def _check_locations(data: Any) -> None:  # noqa: ANN401  # the shape of the answer is the query's

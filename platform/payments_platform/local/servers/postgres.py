@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from secrets import token_hex
 
 import psutil
 import psycopg
@@ -145,11 +146,20 @@ class Postgres:
             values["primary_slot_name"] = REPLICA_SLOT
         return "".join(f"{name} = {_quoted(value)}\n" for name, value in values.items())
 
+    def _fresh_partial(self, site: Site) -> Path:
+        """Return a name for a new data folder, and remove what interrupted ones left.
+
+        The name is new each time: a program that outlived its interrupted ``up`` writes to another folder.
+        """
+        for leftover in site.home.data.glob(f"{self.name}.partial-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        return site.home.data / f"{self.name}.partial-{token_hex(4)}"
+
     def _initialise(self, site: Site) -> None:
         """Make the data folder beside its final name and rename it: an interrupted ``up`` starts over."""
         if self.data(site).exists():
             return
-        partial = _fresh(site.home.data / f"{self.name}.partial")
+        partial = self._fresh_partial(site)
         password = site.home.run / f"{self.name}.password"
         write_private(password, site.passwords[SUPERUSER])
         try:
@@ -175,13 +185,9 @@ class Postgres:
             if self.data(site).exists() and not lost:
                 return
             self.heal(site)
-            _fresh(self.data(site))
-            partial = _fresh(site.home.data / f"{self.name}.partial")
-            connection.execute(
-                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s",
-                (REPLICA_SLOT,),
-            )
-            connection.execute("SELECT pg_create_physical_replication_slot(%s, true)", (REPLICA_SLOT,))
+            shutil.rmtree(self.data(site), ignore_errors=True)
+            partial = self._fresh_partial(site)
+            _renew_slot(connection)
         password = site.home.run / f"{self.name}.pgpass"
         write_private(password, f"*:*:*:{REPLICATION_USER}:{site.passwords[REPLICATION_USER]}")
         conninfo = f"host={site.host} port={site.ports[source]} user={REPLICATION_USER} passfile='{password}'"
@@ -309,9 +315,12 @@ def _postmaster(pid_file: Path, data: Path) -> psutil.Process | None:
         return None
 
 
-def _fresh(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    return folder
+def _renew_slot(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    """Give the replica a slot that keeps the log from now on; ends a copy that an interrupted ``up`` left running."""
+    of_slot = "FROM pg_replication_slots WHERE slot_name = %s"
+    connection.execute(f"SELECT pg_terminate_backend(active_pid, 10000) {of_slot} AND active", (REPLICA_SLOT,))
+    connection.execute(f"SELECT pg_drop_replication_slot(slot_name) {of_slot}", (REPLICA_SLOT,))
+    connection.execute("SELECT pg_create_physical_replication_slot(%s, true)", (REPLICA_SLOT,))
 
 
 def _quoted(value: str) -> str:
