@@ -72,7 +72,7 @@ reset: $(INSTALLED) ## Stop the local stack and delete its data
 
 clean: ## As reset, and delete downloads, caches and .venv
 	@if [ -x $(VENV)/payments ]; then $(VENV)/payments clean $(ARGS); fi
-	rm -rf .venv .local/bootstrap .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dbt/target dbt/logs
+	rm -rf .venv .bootstrap .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dbt/target dbt/logs
 
 status: $(INSTALLED) ## Show what runs, where, and how to reach it
 	@$(VENV)/payments status $(ARGS)
