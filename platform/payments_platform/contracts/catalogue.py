@@ -2,12 +2,12 @@
 
 from typing import Final
 
-from payments_platform.contracts import customers, landing, merchants, payments, reference
+from payments_platform.contracts import customers, landing, marts, merchants, operations, payments, reference
 from payments_platform.contracts.dataset import Dataset
 
 DATASETS: Final[dict[str, Dataset]] = {
     dataset.name: dataset
-    for module in (payments, merchants, customers, reference, landing)
+    for module in (payments, merchants, customers, reference, landing, marts, operations)
     for dataset in module.DATASETS
 }
 

@@ -1,0 +1,55 @@
+{# How incremental models converge whatever the order of loads and wherever a run was killed.
+
+   Each row carries the highest load_sequence that brought or removed anything of its key: a pure function of what is
+   landed. The highest one in the model is what it has seen; everything above is recomputed from all that is known.
+   Recomputing too much is harmless; a watermark kept anywhere else could get ahead of the rows and lose some. #}
+
+{% macro seen() -%}
+  (select coalesce(max(load_sequence), 0) from {{ this }})
+{%- endmacro %}
+
+{# Keys of a landing table that changed or vanished in loads this model has not seen. #}
+{% macro touched_keys(versions, dataset, key) -%}
+  select {{ key }} from {{ versions }} where load_sequence > {{ seen() }}
+  union
+  select removed_key from {{ ref('stg_removed_keys') }} where dataset = '{{ dataset }}' and load_sequence > {{ seen() }}
+{%- endmacro %}
+
+{# Highest load that took a key away, by key. #}
+{% macro removals(dataset) -%}
+  select removed_key, max(load_sequence) as load_sequence
+  from {{ ref('stg_removed_keys') }}
+  where dataset = '{{ dataset }}'
+  group by removed_key
+{%- endmacro %}
+
+{# Before an increment: rows whose key has nothing left. delete+insert replaces only keys that still have rows. #}
+{% macro delete_vanished(versions, dataset, key) -%}
+  {% if is_incremental() %}
+    delete from {{ this }}
+    where {{ key }} in (select removed_key from {{ ref('stg_removed_keys') }} where dataset = '{{ dataset }}')
+      and not exists (select 1 from {{ ref(versions) }} as kept where kept.{{ key }} = {{ this }}.{{ key }})
+  {% endif %}
+{%- endmacro %}
+
+{# As above for a dimension: an inferred member stays as long as a payment names it. #}
+{% macro delete_vanished_members(versions, dataset, references, key) -%}
+  {% if is_incremental() %}
+    delete from {{ this }}
+    where (
+        is_inferred
+        or {{ key }} in (select removed_key from {{ ref('stg_removed_keys') }} where dataset = '{{ dataset }}')
+      )
+      and not exists (select 1 from {{ ref(versions) }} as kept where kept.{{ key }} = {{ this }}.{{ key }})
+      and not exists (select 1 from {{ ref(references) }} as named where named.{{ key }} = {{ this }}.{{ key }})
+  {% endif %}
+{%- endmacro %}
+
+{# As above for an aggregate by day: dates that lost all their payments. #}
+{% macro delete_vanished_dates() -%}
+  {% if is_incremental() %}
+    delete from {{ this }}
+    where created_date in (select created_date from {{ ref('stg_removed_keys') }} where dataset = 'transactions')
+      and created_date not in (select created_date from {{ ref('fact_transaction') }})
+  {% endif %}
+{%- endmacro %}

@@ -1,0 +1,3 @@
+select distinct customer_token
+from {{ ref('stg_transactions') }}
+where customer_token is not null

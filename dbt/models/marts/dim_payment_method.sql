@@ -1,0 +1,58 @@
+{{ config(
+    unique_key='payment_method_id',
+    pre_hook="{{ delete_vanished_members(
+      'stg_payment_methods', 'payment_methods', 'int_payment_method_references', 'payment_method_id'
+    ) }}"
+) }}
+-- The last state decides (type 1): what a card was at the time of a payment does not change with it.
+with versions as (
+  select * from {{ ref('stg_payment_methods') }}
+  {% if is_incremental() -%}
+  where payment_method_id in (
+    {{ touched_keys(ref('stg_payment_methods'), 'payment_methods', 'payment_method_id') }}
+    union
+    select payment_method_id from {{ this }} where is_inferred
+  )
+  {%- endif %}
+),
+latest as (
+  select
+    *,
+    max(load_sequence) over (partition by payment_method_id) as key_sequence
+  from versions
+  qualify row_number() over (
+    partition by payment_method_id order by epoch desc, version desc, partition_date desc
+  ) = 1
+),
+members as (
+  select
+    payment_method_id, epoch, version, method_type, card_brand, card_funding, issuer_country_code,
+    created_at, updated_at, is_deleted, false as is_inferred, key_sequence
+  from latest
+  union all
+  select
+    named.payment_method_id, {{ nothing('integer') }}, {{ nothing('integer') }}, {{ nothing('varchar') }},
+    {{ nothing('varchar') }}, {{ nothing('varchar') }}, {{ nothing('varchar') }},
+    {{ nothing('timestamp with time zone') }}, {{ nothing('timestamp with time zone') }}, false, true, 0
+  from {{ ref('int_payment_method_references') }} as named
+  where not exists (
+    select 1 from {{ ref('stg_payment_methods') }} as known where known.payment_method_id = named.payment_method_id
+  )
+),
+removed as (
+  {{ removals('payment_methods') }}
+)
+select
+  {{ hash_key(['payment_method_id']) }} as payment_method_key,
+  payment_method_id, epoch, version, method_type, card_brand, card_funding, issuer_country_code,
+  created_at, updated_at, is_deleted, is_inferred,
+  greatest(key_sequence, coalesce(removed.load_sequence, 0)) as load_sequence
+from members
+left join removed on removed.removed_key = members.payment_method_id
+{% if not is_incremental() -%}
+union all
+select
+  -1, {{ nothing('varchar') }}, {{ nothing('integer') }}, {{ nothing('integer') }}, {{ nothing('varchar') }},
+  {{ nothing('varchar') }}, {{ nothing('varchar') }}, {{ nothing('varchar') }},
+  {{ nothing('timestamp with time zone') }}, {{ nothing('timestamp with time zone') }}, false, false, 0
+{%- endif %}

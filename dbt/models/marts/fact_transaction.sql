@@ -1,0 +1,80 @@
+{{ config(
+    unique_key='transaction_id',
+    pre_hook="{{ delete_vanished('stg_transactions', 'transactions', 'transaction_id') }}"
+) }}
+with versions as (
+  select * from {{ ref('stg_transactions') }}
+  {% if is_incremental() -%}
+  where transaction_id in (
+    {{ touched_keys(ref('stg_transactions'), 'transactions', 'transaction_id') }}
+    union
+    -- Payments whose dimension's versions have changed since: their key is gone or no longer covers created_at.
+    select fact.transaction_id
+    from {{ this }} as fact
+    left join {{ ref('dim_merchant') }} as merchant on merchant.merchant_key = fact.merchant_key
+    left join {{ ref('dim_customer') }} as customer on customer.customer_key = fact.customer_key
+    left join {{ ref('dim_payment_method') }} as method on method.payment_method_key = fact.payment_method_key
+    where merchant.merchant_key is null
+      or fact.created_at < merchant.effective_from
+      or fact.created_at >= merchant.effective_to
+      or customer.customer_key is null
+      or fact.created_at < customer.effective_from
+      or fact.created_at >= customer.effective_to
+      or method.payment_method_key is null
+  )
+  {%- endif %}
+),
+-- The highest position wins; of two landings of one position, the later day, whichever was loaded first.
+latest as (
+  select
+    *,
+    max(load_sequence) over (partition by transaction_id) as key_sequence
+  from versions
+  qualify row_number() over (partition by transaction_id order by epoch desc, version desc, partition_date desc) = 1
+),
+removed as (
+  {{ removals('transactions') }}
+)
+select
+  latest.transaction_id,
+  coalesce(calendar.date_key, -1) as created_date_key,
+  coalesce(merchant.merchant_key, -1) as merchant_key,
+  coalesce(customer.customer_key, -1) as customer_key,
+  coalesce(method.payment_method_key, -1) as payment_method_key,
+  latest.merchant_id,
+  latest.customer_token,
+  latest.epoch,
+  latest.version,
+  latest.status,
+  latest.currency,
+  latest.amount_minor,
+  latest.captured_minor,
+  latest.refunded_minor,
+  latest.amount_usd_minor,
+  latest.captured_usd_minor,
+  latest.refunded_usd_minor,
+  latest.usd_rate,
+  latest.usd_rate_date,
+  latest.country_code,
+  latest.ip_network,
+  latest.is_device_present,
+  latest.is_customer_known,
+  latest.is_merchant_known,
+  latest.is_payment_method_known,
+  latest.is_deleted,
+  latest.created_at,
+  latest.created_date,
+  latest.updated_at,
+  greatest(latest.key_sequence, coalesce(removed.load_sequence, 0)) as load_sequence
+from latest
+left join {{ ref('dim_date') }} as calendar on calendar.calendar_date = latest.created_date
+left join {{ ref('dim_merchant') }} as merchant
+  on merchant.merchant_id = latest.merchant_id
+  and latest.created_at >= merchant.effective_from
+  and latest.created_at < merchant.effective_to
+left join {{ ref('dim_customer') }} as customer
+  on customer.customer_token = latest.customer_token
+  and latest.created_at >= customer.effective_from
+  and latest.created_at < customer.effective_to
+left join {{ ref('dim_payment_method') }} as method on method.payment_method_id = latest.payment_method_id
+left join removed on removed.removed_key = latest.transaction_id

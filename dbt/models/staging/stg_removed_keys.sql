@@ -1,0 +1,9 @@
+-- Written by every landing load, so it depends on all of them:
+-- {{ source('landing', 'transactions') }}, {{ source('landing', 'payment_methods') }},
+-- {{ source('landing', 'merchants') }}, {{ source('landing', 'customers') }}
+select
+  dataset,
+  removed_key,
+  created_date,
+  load_sequence
+from landing.removed_keys

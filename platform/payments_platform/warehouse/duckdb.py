@@ -1,0 +1,237 @@
+"""The warehouse as one DuckDB file: the default on a laptop, in tests and in continuous integration.
+
+Belongs here: opening the file (one writer at a time, machine-wide), landing, reading. Does not: queries that people
+type (query.py), models (dbt/).
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from payments_platform.contracts.catalogue import of_zone
+from payments_platform.contracts.dataset import Dataset
+from payments_platform.contracts.sql_types import create_table, sql_type
+from payments_platform.warehouse.protocol import (
+    BOOKKEEPING,
+    DaySource,
+    LandingMismatch,
+    LoadResult,
+    WarehouseBusy,
+    WarehouseMissing,
+)
+
+SCHEMAS = ("landing", "staging", "intermediate", "marts", "aggregates", "operations")
+_POLL_SECONDS = 0.2
+_HOLDER = re.compile(r"PID (\d+)")
+
+
+def open_file(
+    path: Path,
+    *,
+    read_only: bool = False,
+    config: dict[str, str] | None = None,
+    wait_seconds: float = 600,
+    on_wait: Callable[[str], None] | None = None,
+) -> duckdb.DuckDBPyConnection:
+    """Open the file, waiting while another process has it: DuckDB lets one writer in, and no reader beside it.
+
+    ``on_wait`` gets one sentence when the wait begins. Raises WarehouseBusy after ``wait_seconds``.
+    """
+    deadline, told = time.monotonic() + wait_seconds, False
+    while True:
+        try:
+            return duckdb.connect(str(path), read_only=read_only, config=config or {})
+        except duckdb.IOException as error:
+            if "lock" not in str(error):
+                raise
+            found = _HOLDER.search(str(error))
+            holder = f"process {found[1]}" if found else "another process"
+        if time.monotonic() >= deadline:
+            raise WarehouseBusy(
+                f"{holder} has kept the warehouse {path} for {wait_seconds:.0f} s. Wait for it to end, then try again."
+            )
+        if on_wait and not told:
+            on_wait(f"The warehouse is in use by {holder}; waiting up to {wait_seconds:.0f} s.")
+            told = True
+        time.sleep(_POLL_SECONDS)
+
+
+class DuckDBWarehouse:
+    """Implements ``Warehouse``. The file is open only during a call, so that dbt and queries get their turn."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        memory_limit: str = "4GB",
+        threads: int | None = None,
+        wait_seconds: float = 600,
+        on_wait: Callable[[str], None] | None = None,
+    ) -> None:
+        self.path = path
+        self._wait_seconds, self._on_wait = wait_seconds, on_wait
+        self._settings = [f"set memory_limit = '{memory_limit}'", "set preserve_insertion_order = false"]
+        if threads is not None:
+            self._settings.append(f"set threads = {threads}")
+
+    @contextmanager
+    def connection(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """An open connection in UTC. Raises WarehouseBusy; WarehouseMissing when there is nothing to read."""
+        if read_only and not self.path.exists():
+            raise WarehouseMissing(f"There is no warehouse at {self.path} yet. Run: payments backfill")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        connection = open_file(self.path, read_only=read_only, wait_seconds=self._wait_seconds, on_wait=self._on_wait)
+        try:
+            for statement in ("set timezone = 'UTC'", *self._settings):
+                connection.execute(statement)
+            yield connection
+        finally:
+            connection.close()
+
+    def ensure_schema(self) -> None:
+        with self.connection() as connection:
+            _create_tables(connection)
+
+    def load_days(self, dataset: Dataset, days: Sequence[DaySource], *, now: datetime) -> list[LoadResult]:
+        with self.connection() as connection:
+            _create_tables(connection)
+            connection.begin()
+            try:
+                results = _Load(connection, dataset, now).days(days)
+            except BaseException:
+                connection.rollback()
+                raise
+            connection.commit()
+        return results
+
+    def query(self, sql: str) -> pl.DataFrame:
+        with self.connection(read_only=True) as connection:
+            return connection.execute(sql).pl()
+
+    def read(self, dataset: Dataset) -> pl.DataFrame:
+        return self.query(f"select {', '.join(dataset.names)} from {dataset.zone}.{dataset.table}")
+
+    def batches(self, dataset: Dataset, condition: str = "true", rows: int = 250_000) -> Iterator[pl.DataFrame]:
+        statement = f"select {', '.join(dataset.names)} from {dataset.zone}.{dataset.table} where {condition}"
+        with self.connection(read_only=True) as connection:
+            for batch in connection.execute(statement).to_arrow_reader(rows):
+                yield pl.DataFrame(pl.from_arrow(batch))
+
+    def digest(self, relation: str, exclude: Sequence[str] = ()) -> str:
+        left_out = f"exclude ({', '.join(exclude)})" if exclude else ""
+        frame = self.query(
+            f"select count(*) as n, (coalesce(sum(hash(t)), 0) % 18446744073709551616::hugeint)::uhugeint::varchar as h "
+            f"from (select * {left_out} from {relation}) as t"
+        )
+        count, total = frame.row(0)
+        return f"duckdb-{duckdb.__version__}:{count}:{int(total):016x}"
+
+
+def _create_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    for schema in SCHEMAS:
+        connection.execute(f"create schema if not exists {schema}")
+    for statement in (*BOOKKEEPING, *(create_table(dataset) for dataset in of_zone("landing"))):
+        connection.execute(statement)
+
+
+class _Load:
+    """One transaction of ``load_days``."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, dataset: Dataset, now: datetime) -> None:
+        self._connection, self._dataset, self._now = connection, dataset, now
+        self._table = f"{dataset.zone}.{dataset.table}"
+        self._columns = dataset.columns[:-2]
+        self._key = dataset.primary_key[1]
+        last = connection.execute(
+            "select greatest((select max(load_sequence) from operations.data_load_times), "
+            "(select max(load_sequence) from landing.removed_keys), 0)"
+        ).fetchone()
+        self._sequence = 1 + (last[0] if last else 0)
+        self._landed = {
+            day: (sequence, digest)
+            for day, sequence, digest in connection.execute(
+                "select partition_date, arg_max(load_sequence, (landed_at, load_sequence)), "
+                "arg_max(digest, (landed_at, load_sequence)) "
+                "from operations.data_load_times where dataset = ? group by all",
+                [dataset.table],
+            ).fetchall()
+        }
+
+    def days(self, days: Sequence[DaySource]) -> list[LoadResult]:
+        return [self._day(day) for day in days]
+
+    def _day(self, day: DaySource) -> LoadResult:
+        started = time.perf_counter()
+        sequence, digest = self._landed.get(day.day, (self._sequence, ""))
+        is_changed = digest != day.digest
+        if is_changed:
+            sequence = self._sequence
+            self._replace(day)
+        self._connection.execute(
+            "insert into operations.data_load_times values (?, ?, ?, ?, ?, ?, ?)",
+            [self._dataset.table, day.day, sequence, day.row_count, day.digest, day.data_as_of, self._now],
+        )
+        return LoadResult(day.day, sequence, day.row_count, is_changed, time.perf_counter() - started)
+
+    def _replace(self, day: DaySource) -> None:
+        incoming = self._incoming(day)
+        if day.day in self._landed:
+            self._connection.execute(
+                f"insert into landing.removed_keys select distinct ?, {self._key}, created_at::date, ?::bigint "
+                f"from {self._table} as old where partition_date = ? and not exists (select 1 from {incoming} as new "
+                f"where new.{self._key} = old.{self._key} and new.created_at::date = old.created_at::date)",
+                [self._dataset.table, self._sequence, day.day],
+            )
+            self._connection.execute(f"delete from {self._table} where partition_date = ?", [day.day])
+        names = ", ".join(column.name for column in self._columns)
+        found = self._connection.execute(
+            f"insert into {self._table} ({names}, partition_date, load_sequence) "
+            f"select {names}, ?::date, ?::bigint from {incoming}",
+            [day.day, self._sequence],
+        ).fetchone()
+        count = found[0] if found else 0
+        if count != day.row_count:
+            raise LandingMismatch(
+                f"{self._table} {day.day}: {count} rows read but the manifest says {day.row_count}. "
+                f"Build curated/{self._dataset.table} of that day again, then land it."
+            )
+
+    def _incoming(self, day: DaySource) -> str:
+        """A relation with the day's rows, after checking its columns and types against the contract."""
+        if isinstance(day.source, pl.DataFrame):
+            self._connection.register("incoming_frame", day.source.to_arrow())
+            relation = "incoming_frame"
+        elif not day.source:
+            self._connection.register("incoming_frame", pl.DataFrame(schema=self._dataset.schema).to_arrow())
+            relation = "incoming_frame"
+        else:
+            files = ", ".join("'" + file.replace("'", "''") + "'" for file in day.source)
+            relation = f"read_parquet([{files}], hive_partitioning = false)"
+        self._check(relation, day)
+        return relation
+
+    def _check(self, relation: str, day: DaySource) -> None:
+        try:
+            described = self._connection.execute(f"describe select * from {relation}").fetchall()
+        except duckdb.Error as error:
+            raise LandingMismatch(
+                f"{self._table} {day.day}: a file cannot be read ({str(error).splitlines()[0]}). "
+                f"Build curated/{self._dataset.table} of that day again, then land it."
+            ) from error
+        found = {name: kind.lower().replace(",", ", ") for name, kind, *_ in described}
+        wrong = [
+            f"{column.name} is {found.get(column.name, 'missing')}, not {sql_type(column.dtype)}"
+            for column in self._columns
+            if found.get(column.name) != sql_type(column.dtype)
+        ]
+        if wrong:
+            raise LandingMismatch(
+                f"{self._table} {day.day}: {'; '.join(wrong)}. "
+                f"The files were written under another contract: build curated/{self._dataset.table} again."
+            )

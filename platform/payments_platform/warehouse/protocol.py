@@ -1,0 +1,92 @@
+"""What every warehouse offers, DuckDB here and Snowflake in production, and the errors they share.
+
+Belongs here: the protocol, its records and typed errors, the two bookkeeping tables. Does not: SQL of one engine.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final, Protocol
+
+import polars as pl
+
+from payments_platform.contracts.dataset import Dataset
+from payments_platform.errors import ExplainedError
+
+BOOKKEEPING: Final = (
+    "create table if not exists landing.removed_keys ("
+    "dataset varchar not null, removed_key varchar not null, created_date date not null, load_sequence bigint not null)",
+    "create table if not exists operations.data_load_times ("
+    "dataset varchar not null, partition_date date not null, load_sequence bigint not null, row_count bigint not null, "
+    "digest varchar not null, data_as_of timestamp with time zone not null, "
+    "landed_at timestamp with time zone not null)",
+)
+
+
+class WarehouseError(ExplainedError):
+    """A warehouse refused; nothing of the failed call is left behind."""
+
+
+class WarehouseMissing(WarehouseError):
+    """There is no warehouse yet."""
+
+
+class WarehouseBusy(WarehouseError):
+    """Another program kept the warehouse for longer than the caller waits. Transient: try again."""
+
+
+class LandingMismatch(WarehouseError):
+    """The files to land are not what their contract or manifest says. Permanent: landing them would corrupt marts."""
+
+
+@dataclass(frozen=True)
+class DaySource:
+    """One day to land: its Parquet files as listed by the lake manifest, or a frame (small days, tests).
+
+    ``row_count`` and ``digest`` come from the manifest; ``data_as_of`` is the time up to which the source was read.
+    """
+
+    day: date
+    source: Sequence[str] | pl.DataFrame
+    row_count: int
+    digest: str
+    data_as_of: datetime
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """What landing one day did. ``is_changed`` false: the same content was there already and no row was touched."""
+
+    day: date
+    load_sequence: int
+    row_count: int
+    is_changed: bool
+    seconds: float
+
+
+class Warehouse(Protocol):
+    """Landing, reading and comparing. Any order and any repetition of loads ends in the same tables."""
+
+    def ensure_schema(self) -> None:
+        """Create what is missing: schemas, landing tables from their contracts, bookkeeping. Safe to repeat."""
+
+    def load_days(self, dataset: Dataset, days: Sequence[DaySource], *, now: datetime) -> list[LoadResult]:
+        """Replace the given days of a landing table, all or none of them, in one transaction.
+
+        Rows of a changed day get the load's ``load_sequence`` (one more than the highest so far); keys that the new
+        content lacks go to ``landing.removed_keys``; every day gets a ``data_load_times`` row. A day whose digest is
+        the one landed already keeps its rows and their sequence, so a repeated load costs nothing downstream.
+        Raises LandingMismatch, WarehouseBusy.
+        """
+
+    def query(self, sql: str) -> pl.DataFrame:
+        """Read. For people use ``warehouse.query``, which also refuses everything else."""
+
+    def read(self, dataset: Dataset) -> pl.DataFrame:
+        """All rows of a dataset's table with exactly the contract's columns and types."""
+
+    def batches(self, dataset: Dataset, condition: str = "true", rows: int = 250_000) -> Iterator[pl.DataFrame]:
+        """The rows that meet an SQL condition, a bounded number at a time, with the contract's columns."""
+
+    def digest(self, relation: str, exclude: Sequence[str] = ()) -> str:
+        """Order-free fingerprint of a table's rows; equal content gives equal text on the same engine version."""
