@@ -1,0 +1,61 @@
+"""Contracts of what the platform records about itself: counts and times, never a payment or a person."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+import polars as pl
+
+from payments_platform.contracts import columns as c
+from payments_platform.contracts.dataset import Column, Dataset
+
+# The report counts a whole table in a row of its own, beside the rows of its rules.
+WHOLE_TABLE: Final = ""
+
+QUALITY_REPORT = Dataset(
+    key=("operations", "quality_report"),
+    grain="One row per table and rule judged on the day, and one per table (rule_id empty) of what became of it.",
+    domain="platform",
+    columns=(
+        c.PARTITION_DATE,
+        Column("table_name", pl.String(), "Table judged, by its name in the clean zone.", "transactions"),
+        Column("rule_id", pl.String(), "Rule judged; empty for the table as a whole.", "R-amount-sign"),
+        Column("row_count", pl.Int64(), "Rows that broke the rule; for the table, rows that broke any.", 1),
+        Column("judged_count", pl.Int64(), "Rows judged: all versions that the day brought.", 100),
+        Column("bad_ratio", pl.Float64(), "row_count divided by judged_count; 0 for a day without rows.", 0.01),
+        Column("clean_count", pl.Int64(), "Rows that became clean; for the table only.", None, nullable=True),
+        Column("quarantined_count", pl.Int64(), "Rows put in quarantine; for the table only.", None, nullable=True),
+        Column(
+            "superseded_count",
+            pl.Int64(),
+            "Good versions that a later one of the same day replaced; for the table only.",
+            None,
+            nullable=True,
+        ),
+    ),
+    primary_key=("partition_date", "table_name", "rule_id"),
+)
+PHASE_TIMES = Dataset(
+    key=("operations", "phase_times"),
+    grain="One row per run of the daily job and phase, the whole run included.",
+    domain="platform",
+    columns=(
+        Column("run_id", pl.String(), "Identifier of the run measured.", "run_sample"),
+        Column("phase", pl.String(), "extract, validate, transform, load, aggregates or total.", "extract"),
+        Column(
+            "seconds",
+            pl.Float64(),
+            "Busy time of the phase's steps, which may overlap other phases; for total, wall-clock time.",
+            12.5,
+            unit="seconds",
+        ),
+        Column("target_seconds", pl.Int64(), "Time the phase should take.", 2700, unit="seconds"),
+        Column("sla_seconds", pl.Int64(), "Time the phase must stay below.", 3600, unit="seconds"),
+        Column("is_within_sla", pl.Boolean(), "seconds lies below sla_seconds.", True),
+        Column("row_count", pl.Int64(), "Rows that the phase wrote; null when unknown.", None, nullable=True),
+        Column("measured_at", c.UTC_MICROS, "When the times were taken, UTC.", datetime(2025, 1, 2, 3, tzinfo=UTC)),
+    ),
+    primary_key=("run_id", "phase"),
+    is_daily=False,
+)
+
+DATASETS: Final = (QUALITY_REPORT, PHASE_TIMES)
