@@ -175,8 +175,10 @@ def _choose(name: str, before: int | None, usual: int, reserved: Collection[int]
     if before is not None and before not in reserved and not ports.is_taken(before):
         return before
     port = ports.choose(usual, reserved)
-    if usual not in {0, port}:
-        say(f"port {usual} is taken: {name} listens on {port}")
+    # A port that the system gave last time (usual is 0) has nothing usual about it, but scripts may have kept it.
+    expected = usual or before
+    if expected is not None and expected != port:
+        say(f"port {expected} is taken: {name} listens on {port}")
     return port
 
 

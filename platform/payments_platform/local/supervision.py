@@ -172,27 +172,32 @@ class Supervisor:
                 "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
             },
         }
-        sections = {**head, **{f"program:{name}": self._section(name, it) for name, it in programs.items()}}
-        return "\n".join(_section(title, values) for title, values in sections.items())
+        parts = [_section(title, values) for title, values in head.items()]
+        home = self._home
+        parts += [program_section(name, it, home.run, home.log_of(name)) for name, it in programs.items()]
+        return "\n".join(parts)
 
-    def _section(self, name: str, program: Program) -> dict[str, object]:
-        pairs = (f'{key}="{value}"' for key, value in program.environment.items())
-        return {
-            "command": " ".join(shlex.quote(word) for word in program.command),
-            "environment": ",".join(pairs),
-            "directory": program.directory or self._home.run,
-            "autostart": "false",  # `up` starts them in order
-            "autorestart": "true",
-            "startsecs": "1",
-            "startretries": "5",  # 15 seconds: time for the last sessions of a killed server to end
-            "stopsignal": program.stop_signal,
-            "stopwaitsecs": program.stop_seconds,
-            "killasgroup": "true",
-            "stdout_logfile": self._home.log_of(name),
-            "stdout_logfile_maxbytes": "20MB",
-            "stdout_logfile_backups": "1",
-            "redirect_stderr": "true",
-        }
+
+def program_section(name: str, program: Program, run: Path, log: Path) -> str:
+    """Return the supervisor's lines for one program; any path and value is read back as it was."""
+    pairs = (f'{key}="{value}"' for key, value in program.environment.items())
+    values: dict[str, object] = {
+        "command": " ".join(shlex.quote(word) for word in program.command),
+        "environment": ",".join(pairs),
+        "directory": program.directory or run,
+        "autostart": "false",  # `up` starts them in order
+        "autorestart": "true",
+        "startsecs": "1",
+        "startretries": "5",  # 15 seconds: time for the last sessions of a killed server to end
+        "stopsignal": program.stop_signal,
+        "stopwaitsecs": program.stop_seconds,
+        "killasgroup": "true",
+        "stdout_logfile": log,
+        "stdout_logfile_maxbytes": "20MB",
+        "stdout_logfile_backups": "1",
+        "redirect_stderr": "true",
+    }
+    return _section(f"program:{name}", values)
 
 
 def _section(title: str, values: Mapping[str, object]) -> str:

@@ -179,10 +179,10 @@ class Postgres:
     def _copy(self, site: Site, source: str) -> None:
         """Copy the source's data folder, unless there is a copy that can still catch up."""
         with connect(superuser(site, source), autocommit=True, name="payments up") as connection:
-            lost = connection.execute(
-                "SELECT 1 FROM pg_replication_slots WHERE slot_name = %s AND wal_status = 'lost'", (REPLICA_SLOT,)
+            kept = connection.execute(
+                "SELECT 1 FROM pg_replication_slots WHERE slot_name = %s AND wal_status <> 'lost'", (REPLICA_SLOT,)
             ).fetchone()
-            if self.data(site).exists() and not lost:
+            if self.data(site).exists() and kept:
                 return
             self.heal(site)
             shutil.rmtree(self.data(site), ignore_errors=True)
