@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
@@ -43,6 +43,12 @@ def materialize(
 ) -> dg.ExecuteInProcessResult:
     """Materialize the sample day with a lake and, unless another is given, a source that serves samples."""
     given = {"lake": lake, "lake_io": LakeIOManager(lake), "source": FakeSource({}), **resources}
-    return dg.materialize(
-        assets, partition_key=DAY, resources=given, selection=selection, raise_on_error=False, instance=dg.DagsterInstance.ephemeral()
-    )
+    with TemporaryDirectory() as folder, dg.DagsterInstance.ephemeral(tempdir=folder) as instance:
+        return dg.materialize(
+            assets,
+            partition_key=DAY,
+            resources=given,
+            selection=selection,
+            raise_on_error=False,
+            instance=instance,
+        )

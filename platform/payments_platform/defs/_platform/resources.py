@@ -66,9 +66,9 @@ def _lake(settings: Settings) -> Any:  # noqa: ANN401 - Lake, imported late
 
 
 def _warehouse(settings: Settings) -> Any:  # noqa: ANN401 - Warehouse, imported late
-    from payments_platform.warehouse.duckdb import DuckDbWarehouse
+    from payments_platform.warehouse.duckdb import DuckDBWarehouse
 
-    return DuckDbWarehouse(settings.warehouse_path)
+    return DuckDBWarehouse(settings.warehouse_path)
 
 
 def _lake_io(context: dg.InitResourceContext) -> Any:  # noqa: ANN401 - LakeIOManager, imported late

@@ -8,11 +8,12 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
 
-from payments_platform.contracts.catalogue import DATASETS
+from payments_platform.contracts.catalogue import DATASETS, of_zone
 from payments_platform.defs._platform.resources import WAREHOUSE_POOL
 from payments_platform.defs._platform.specs import contract_metadata
+from payments_platform.defs._platform.warehouse_checks import model_checks
 from payments_platform.errors import ExplainedError
-from payments_platform.vocabulary import TEAM_OF_ZONE
+from payments_platform.vocabulary import DBT_ZONES, TEAM_OF_ZONE
 
 DBT_PROJECT = Path(__file__).parents[4] / "dbt"
 MANIFEST = DBT_PROJECT / "target" / "manifest.json"
@@ -59,3 +60,6 @@ class ContractTranslator(DagsterDbtTranslator):
 def warehouse_models(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
     """Run ``dbt build``: models and their tests in order; a failed error-severity test stops what reads the model."""
     yield from dbt.cli(["build"], context=context).stream()
+
+
+models_checks = model_checks([model for zone in DBT_ZONES for model in of_zone(zone)])

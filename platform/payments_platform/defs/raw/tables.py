@@ -9,6 +9,7 @@ import dagster as dg
 from payments_platform.contracts.catalogue import of_zone
 from payments_platform.contracts.dataset import Dataset
 from payments_platform.defs._platform.lake_assets import DayOutputs, lake_assets
+from payments_platform.defs._platform.lake_checks import follows_contract, lake_checks
 from payments_platform.defs._platform.resources import SOURCE
 from payments_platform.defs.oltp.tables import key_of_source
 
@@ -25,3 +26,4 @@ def _raw(dataset: Dataset) -> dg.AssetsDefinition:
 
 
 raw_tables = [_raw(dataset) for dataset in of_zone("raw")]
+raw_checks = [lake_checks(follows_contract(dataset)) for dataset in of_zone("raw")]
