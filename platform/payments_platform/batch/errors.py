@@ -29,6 +29,8 @@ class SourceUnreachable(BatchError):
 class CutTimeout(BatchError):
     """No consistent cut in time: an old transaction is still open, or the replica lags behind."""
 
+    error_class = "transient"
+
 
 class SourceChanged(BatchError):
     """Rows that were extracted before have changed or vanished at the source, which its history must never do."""
