@@ -93,5 +93,6 @@ bench-batch: setup ## Time one day of ROWS=1000000 changed transactions from ext
 lock: $(INSTALLED) ## Resolve pyproject.toml again: requirements.lock (hashed, no URLs) and requirements.size
 	@bash .ci/lock
 
-docs: setup ## Write the generated pages of docs/ again
+docs: $(INSTALLED) ## Write the generated files again: catalogue, settings, YAML beside the dbt models
 	@$(VENV)/payments docs $(ARGS)
+	@$(VENV)/payments dbt-schema $(ARGS)
