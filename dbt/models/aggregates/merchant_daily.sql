@@ -2,6 +2,7 @@
     unique_key='created_date',
     pre_hook="{{ delete_vanished_dates() }}"
 ) }}
+-- depends_on: {{ ref('stg_removed_keys') }}
 -- Whole dates are computed anew: those of payments in loads not seen yet, and those that a load took payments from.
 with payments as (
   select * from {{ ref('fact_transaction') }}

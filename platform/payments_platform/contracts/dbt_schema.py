@@ -85,7 +85,7 @@ def _landing_source() -> dict[str, Any]:
 
 
 def _source_table(dataset: Dataset) -> dict[str, Any]:
-    as_of = f"select max(data_as_of) from operations.data_load_times where dataset = '{dataset.table}'"
+    as_of = f"select max(data_as_of) from operations.data_load_times where dataset = '{dataset.table}'"  # noqa: S608 - a name of the contract
     return {
         "name": dataset.table,
         "description": dataset.grain,
@@ -102,7 +102,7 @@ def _document(content: dict[str, Any]) -> str:
 
 
 def _lines(value: Any, depth: int) -> list[str]:  # noqa: ANN401 - any YAML value
-    """A YAML block. Scalars and lists of scalars are written as JSON, which YAML contains, so quoting is always right."""
+    """A YAML block. Scalars and lists of them are written as JSON, which YAML contains, so quoting is always right."""
     pad = "  " * depth
     if isinstance(value, dict):
         return [line for name, item in value.items() for line in _entry(f"{pad}{name}:", item, depth + 1)]

@@ -14,13 +14,13 @@ import polars as pl
 from payments_platform.contracts import columns as c
 from payments_platform.contracts.customers import CUSTOMER_SEGMENTS, CUSTOMER_STATUSES
 from payments_platform.contracts.dataset import Column, Dataset, Rule, Severity, pick
+from payments_platform.contracts.landing import DATASETS as LANDING
 from payments_platform.contracts.landing import (
     LANDING_CUSTOMERS,
     LANDING_MERCHANTS,
     LANDING_PAYMENT_METHODS,
     LANDING_TRANSACTIONS,
 )
-from payments_platform.contracts.landing import DATASETS as LANDING
 from payments_platform.contracts.merchants import MERCHANT_STATUSES
 from payments_platform.contracts.payments import CARD_BRANDS, METHOD_TYPES, STATUSES
 from payments_platform.contracts.rules import one_of

@@ -6,7 +6,7 @@ type (query.py), models (dbt/).
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -35,7 +35,7 @@ def open_file(
     path: Path,
     *,
     read_only: bool = False,
-    config: dict[str, str] | None = None,
+    config: Mapping[str, str] | None = None,
     wait_seconds: float = 600,
     on_wait: Callable[[str], None] | None = None,
 ) -> duckdb.DuckDBPyConnection:
@@ -46,7 +46,7 @@ def open_file(
     deadline, told = time.monotonic() + wait_seconds, False
     while True:
         try:
-            return duckdb.connect(str(path), read_only=read_only, config=config or {})
+            return duckdb.connect(str(path), read_only=read_only, config=dict(config or {}))
         except duckdb.IOException as error:
             if "lock" not in str(error):
                 raise
@@ -112,25 +112,36 @@ class DuckDBWarehouse:
 
     def query(self, sql: str) -> pl.DataFrame:
         with self.connection(read_only=True) as connection:
-            return connection.execute(sql).pl()
+            return _frame(connection, sql)
 
     def read(self, dataset: Dataset) -> pl.DataFrame:
-        return self.query(f"select {', '.join(dataset.names)} from {dataset.zone}.{dataset.table}")
+        return self.query(_select(dataset, "true"))
 
-    def batches(self, dataset: Dataset, condition: str = "true", rows: int = 250_000) -> Iterator[pl.DataFrame]:
-        statement = f"select {', '.join(dataset.names)} from {dataset.zone}.{dataset.table} where {condition}"
+    def batches(self, dataset: Dataset, condition: str = "true", *, rows: int = 250_000) -> Iterator[pl.DataFrame]:
         with self.connection(read_only=True) as connection:
-            for batch in connection.execute(statement).to_arrow_reader(rows):
+            reader = connection.sql(_select(dataset, condition)).to_arrow_reader(rows)
+            read = 0
+            for batch in reader or ():
+                read += batch.num_rows
                 yield pl.DataFrame(pl.from_arrow(batch))
+            if read == 0:
+                yield _frame(connection, _select(dataset, "false"))
 
     def digest(self, relation: str, exclude: Sequence[str] = ()) -> str:
         left_out = f"exclude ({', '.join(exclude)})" if exclude else ""
-        frame = self.query(
-            f"select count(*) as n, (coalesce(sum(hash(t)), 0) % 18446744073709551616::hugeint)::uhugeint::varchar as h "
+        count, total = self.query(
+            "select count(*), (coalesce(sum(hash(t)), 0) % 18446744073709551616::hugeint)::varchar "
             f"from (select * {left_out} from {relation}) as t"
-        )
-        count, total = frame.row(0)
+        ).row(0)
         return f"duckdb-{duckdb.__version__}:{count}:{int(total):016x}"
+
+
+def _select(dataset: Dataset, condition: str) -> str:
+    return f"select {', '.join(dataset.names)} from {dataset.zone}.{dataset.table} where {condition}"
+
+
+def _frame(connection: duckdb.DuckDBPyConnection, sql: str) -> pl.DataFrame:
+    return pl.DataFrame(pl.from_arrow(connection.sql(sql).to_arrow_table()))
 
 
 def _create_tables(connection: duckdb.DuckDBPyConnection) -> None:

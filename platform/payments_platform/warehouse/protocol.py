@@ -14,12 +14,15 @@ from payments_platform.contracts.dataset import Dataset
 from payments_platform.errors import ExplainedError
 
 BOOKKEEPING: Final = (
-    "create table if not exists landing.removed_keys ("
-    "dataset varchar not null, removed_key varchar not null, created_date date not null, load_sequence bigint not null)",
-    "create table if not exists operations.data_load_times ("
-    "dataset varchar not null, partition_date date not null, load_sequence bigint not null, row_count bigint not null, "
-    "digest varchar not null, data_as_of timestamp with time zone not null, "
-    "landed_at timestamp with time zone not null)",
+    """create table if not exists landing.removed_keys (
+        dataset varchar not null, removed_key varchar not null, created_date date not null,
+        load_sequence bigint not null
+    )""",
+    """create table if not exists operations.data_load_times (
+        dataset varchar not null, partition_date date not null, load_sequence bigint not null,
+        row_count bigint not null, digest varchar not null,
+        data_as_of timestamp with time zone not null, landed_at timestamp with time zone not null
+    )""",
 )
 
 
@@ -80,13 +83,16 @@ class Warehouse(Protocol):
         """
 
     def query(self, sql: str) -> pl.DataFrame:
-        """Read. For people use ``warehouse.query``, which also refuses everything else."""
+        """Read with SQL of the program. What people type goes through ``warehouse.query``, which refuses the rest."""
 
     def read(self, dataset: Dataset) -> pl.DataFrame:
         """All rows of a dataset's table with exactly the contract's columns and types."""
 
-    def batches(self, dataset: Dataset, condition: str = "true", rows: int = 250_000) -> Iterator[pl.DataFrame]:
-        """The rows that meet an SQL condition, a bounded number at a time, with the contract's columns."""
+    def batches(self, dataset: Dataset, condition: str = "true", *, rows: int = 250_000) -> Iterator[pl.DataFrame]:
+        """The rows of a dataset's table that meet a SQL condition, some at a time; an empty frame when there are none.
+
+        The warehouse stays open for reading until the last one is taken.
+        """
 
     def digest(self, relation: str, exclude: Sequence[str] = ()) -> str:
         """Order-free fingerprint of a table's rows; equal content gives equal text on the same engine version."""
