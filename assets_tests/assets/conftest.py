@@ -14,7 +14,8 @@ from payments_platform.contracts.catalogue import DATASETS
 from payments_platform.contracts.columns import SAMPLE_DAY
 from payments_platform.contracts.sample import sample
 from payments_platform.defs._platform.lake_io import LakeIOManager
-from payments_platform.lake.partitions import Lake, keeper
+from payments_platform.lake.partitions import Lake
+from payments_platform.lake.paths import keeper
 from payments_platform.vocabulary import LAKE_ZONES
 
 DAY = SAMPLE_DAY.isoformat()
@@ -39,7 +40,7 @@ def full_lake(lake: Lake) -> Lake:
 
 
 def materialize(
-    assets: Sequence[Any], lake: Lake, *, selection: Sequence[Any] | None = None, **resources: Any
+    assets: Sequence[Any], lake: Lake, *, selection: Sequence[Any] | None = None, **resources: object
 ) -> dg.ExecuteInProcessResult:
     """Materialize the sample day with a lake and, unless another is given, a source that serves samples."""
     given = {"lake": lake, "lake_io": LakeIOManager(lake), "source": FakeSource({}), **resources}

@@ -80,7 +80,7 @@ def test_a_raw_asset_commits_what_the_source_gives(table: str, lake: Lake) -> No
 
 
 @pytest.mark.row("C4", "C7")
-@pytest.mark.parametrize(("asset", "checks"), DERIVED, ids=[_name(asset) for asset, _ in DERIVED])
+@pytest.mark.parametrize("asset, checks", DERIVED, ids=[_name(asset) for asset, _ in DERIVED])
 def test_an_asset_materializes_from_its_contracts_samples(
     asset: dg.AssetsDefinition, checks: dg.AssetChecksDefinition, full_lake: Lake
 ) -> None:

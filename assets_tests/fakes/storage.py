@@ -42,6 +42,9 @@ class MemoryStorage:
         contents = [self.files[path][0] for path in paths]
         return pl.scan_parquet(contents, schema=schema)
 
+    def location(self, path: str) -> str:
+        raise NotImplementedError(f"{path} is in memory: land its frame, not its file")
+
     def stat(self, path: str) -> StoredFile | None:
         if path not in self.files:
             return None

@@ -21,7 +21,5 @@ def _with_freshness(spec: dg.AssetSpec) -> dg.AssetSpec:
 
 def build() -> dg.Definitions:
     """All definitions. Reads the environment's name and first day, and no file, server or secret."""
-    loaded = dg.load_definitions_from_package_module(
-        defs, resources=resources(), executor=dg.in_process_executor
-    )
+    loaded = dg.load_definitions_from_package_module(defs, resources=resources(), executor=dg.in_process_executor)
     return loaded.map_asset_specs(func=_with_freshness)

@@ -56,14 +56,17 @@ def _run(first: date, last: date, *, models: bool) -> None:
     from payments_platform.definitions import defs
     from payments_platform.settings import load_settings
 
-    console, settings, problems = Console(stderr=True), load_settings(), []
+    console, settings = Console(stderr=True), load_settings()
+    problems: list[str] = []
     with instance_of(settings) as instance:
         for start, end in ranges(first, last, settings.days_per_run):
             started = monotonic()
             tags = {"dagster/asset_partition_range_start": str(start), "dagster/asset_partition_range_end": str(end)}
             outcome = run_job(defs, "lake_to_landing", instance, tags)
             problems += outcome.problems
-            console.print(f"{start} … {end}: {'landed' if outcome.is_success else 'failed'} in {monotonic() - started:.1f} s")
+            console.print(
+                f"{start} … {end}: {'landed' if outcome.is_success else 'failed'} in {monotonic() - started:.1f} s"
+            )
         if models:
             started = monotonic()
             outcome = run_job(defs, "warehouse_models", instance)

@@ -1,4 +1,7 @@
-"""Contracts of the customers domain, from raw to curated. No name, address or e-mail: identities never leave the source."""
+"""Contracts of the customers domain, from raw to curated.
+
+No name, address or e-mail: identities never leave the source.
+"""
 
 from typing import Final
 
@@ -6,7 +9,12 @@ import polars as pl
 
 from payments_platform.contracts import columns as c
 from payments_platform.contracts.dataset import Column, Dataset, loosened, pick
-from payments_platform.contracts.payments import CLEAN_RETENTION, CURATED_RETENTION, RAW_RETENTION, TOKEN_PATTERN
+from payments_platform.contracts.payments import (
+    CLEAN_RETENTION,
+    CURATED_RETENTION,
+    CUSTOMER_PSEUDONYM_FORM,
+    RAW_RETENTION,
+)
 from payments_platform.contracts.rules import CHANGE_OPS, country_known, matches, not_null, one_of, time_order
 
 CUSTOMER_SEGMENTS: Final = ("consumer", "business", "vip")
@@ -44,7 +52,10 @@ CLEAN_CUSTOMERS = Dataset(
         one_of("R-op-known", "op", CHANGE_OPS),
         not_null("R-customer-present", "customer_token", "token_key_id", "segment", "status", "created_at"),
         matches(
-            "R-token-format", "customer_token", TOKEN_PATTERN, "customer_token must be tok_ and 64 hexadecimal digits"
+            "R-token-format",
+            "customer_token",
+            CUSTOMER_PSEUDONYM_FORM,
+            "customer_token must be tok_ and 64 hexadecimal digits",
         ),
         country_known(),
         one_of("R-segment-known", "segment", CUSTOMER_SEGMENTS),

@@ -1,4 +1,7 @@
-"""Contracts of the merchants domain, from raw to curated. Every good version is kept: a dimension with history reads it."""
+"""Contracts of the merchants domain, from raw to curated.
+
+Every good version is kept: a dimension with history reads it.
+"""
 
 from typing import Final
 

@@ -36,7 +36,7 @@ QUALITY_REPORT = Dataset(
 )
 PHASE_TIMES = Dataset(
     key=("operations", "phase_times"),
-    grain="One row per run of the daily job and phase, the whole run included.",
+    grain="One row per phase of the run that built the day, the whole run included.",
     domain="platform",
     columns=(
         Column("run_id", pl.String(), "Identifier of the run measured.", "run_sample"),
@@ -55,7 +55,6 @@ PHASE_TIMES = Dataset(
         Column("measured_at", c.UTC_MICROS, "When the times were taken, UTC.", datetime(2025, 1, 2, 3, tzinfo=UTC)),
     ),
     primary_key=("run_id", "phase"),
-    is_daily=False,
 )
 
 DATASETS: Final = (QUALITY_REPORT, PHASE_TIMES)

@@ -35,7 +35,7 @@ STATUS_TRANSITIONS: Final[dict[str, tuple[str, ...]]] = {
 }
 METHOD_TYPES: Final = ("card", "sepa_debit", "wallet", "bank_transfer")
 CARD_BRANDS: Final = ("visa", "mastercard", "amex", "discover", "jcb", "unionpay", "diners")
-TOKEN_PATTERN: Final = r"^tok_[0-9a-f]{64}$"
+CUSTOMER_PSEUDONYM_FORM: Final = r"^tok_[0-9a-f]{64}$"
 RAW_RETENTION, CLEAN_RETENTION, CURATED_RETENTION = timedelta(days=90), timedelta(days=365), timedelta(days=7 * 365 + 2)
 
 

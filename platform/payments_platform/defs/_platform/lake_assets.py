@@ -4,7 +4,8 @@ Belongs here: reading the run's days, committing each day, metadata per partitio
 dataset computes (defs/<zone>/), how a commit works (lake/).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from importlib.metadata import version
@@ -17,10 +18,11 @@ from payments_platform.contracts.dataset import Dataset
 from payments_platform.defs._platform.failures import RETRY, explained
 from payments_platform.defs._platform.frames import DayFrames, dagster_type
 from payments_platform.defs._platform.partitions import DAILY, IN_RANGES, days_of
-from payments_platform.defs._platform.specs import key_of, spec_of
 from payments_platform.defs._platform.resources import LAKE, LAKE_IO
+from payments_platform.defs._platform.specs import key_of, spec_of
 from payments_platform.lake.manifest import Manifest
-from payments_platform.lake.partitions import Counts, Frames, Lake, SourceDigests
+from payments_platform.lake.partitions import Counts, Lake, SourceDigests
+from payments_platform.lake.writing import Frames
 
 DaysLogic = Callable[..., Iterator[tuple[date, "DayOutputs"]]]
 CODE_VERSION = version("payments-platform")
@@ -52,7 +54,7 @@ def lake_assets(
     name: str,
     reads: Mapping[str, Dataset] | None = None,
     deps: Sequence[dg.AssetKey] = (),
-    resources: Set[str] = frozenset(),
+    resources: AbstractSet[str] = frozenset(),
 ) -> Callable[[DaysLogic], dg.AssetsDefinition]:
     """Make one op that writes ``outputs`` (kept in one manifest a day) from ``reads``.
 

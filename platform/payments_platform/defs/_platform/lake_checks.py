@@ -39,7 +39,9 @@ def follows_contract(dataset: Dataset) -> LakeCheck:
         from payments_platform.contracts.pandera_schema import duplicate_keys, validate
 
         rows = lake.scan(dataset, day, allow_pending=True)
-        violations = [found for batch in rows.collect_batches(chunk_size=ROWS_AT_ONCE) for found in validate(dataset, batch)]
+        violations = [
+            found for batch in rows.collect_batches(chunk_size=ROWS_AT_ONCE) for found in validate(dataset, batch)
+        ]
         return [str(violation) for violation in (*violations, *duplicate_keys(dataset, rows))]
 
     text = f"Columns, types, nulls, rules and the unique key ({', '.join(dataset.primary_key)}) hold, by Pandera."

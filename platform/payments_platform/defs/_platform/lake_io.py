@@ -36,7 +36,7 @@ class LakeIOManager(dg.IOManager):
         for day in days:
             manifest = self._lake.manifest(read, day)
             if len(days) > 1 and (manifest is None or manifest.verdict != "passed"):
-                context.log.warning(f"{read.name}[{day}] has not passed its checks: the day is left out")
+                context.log.warning("%s[%s] has not passed its checks: the day is left out", read.name, day)
                 continue
             frames[day] = self._lake.scan(read, day)
         return frames

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
+from typing import Final
 
 import dagster as dg
 
@@ -12,7 +13,9 @@ DAILY = dg.DailyPartitionsDefinition(start_date=load_settings().first_partition.
 # One run takes up to this many days: planning costs more than the work when every day is a run of its own.
 IN_RANGES = dg.BackfillPolicy.multi_run(max_partitions_per_run=load_settings().days_per_run)
 
-RANGE_START, RANGE_END, SINGLE = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end", "dagster/partition"
+RANGE_START: Final = "dagster/asset_partition_range_start"
+RANGE_END: Final = "dagster/asset_partition_range_end"
+SINGLE: Final = "dagster/partition"
 
 
 def days_of(run_tags: Mapping[str, str]) -> list[date]:

@@ -77,7 +77,7 @@ def _lake_io(context: dg.InitResourceContext) -> Any:  # noqa: ANN401 - LakeIOMa
     return LakeIOManager(context.resources.lake)
 
 
-def _dbt(settings: Settings) -> Any:  # noqa: ANN401 - DbtCliResource, imported late
+def _dbt() -> Any:  # noqa: ANN401 - DbtCliResource, imported late
     from dagster_dbt import DbtCliResource
 
     project = Path(__file__).parents[4] / "dbt"
@@ -92,5 +92,5 @@ def resources() -> dict[str, dg.ResourceDefinition]:
         LAKE: dg.ResourceDefinition(lambda _: _lake(load_settings())),
         LAKE_IO: dg.ResourceDefinition(_lake_io, required_resource_keys={LAKE}),
         WAREHOUSE: dg.ResourceDefinition(lambda _: _warehouse(load_settings())),
-        DBT: dg.ResourceDefinition(lambda _: _dbt(load_settings())),
+        DBT: dg.ResourceDefinition(lambda _: _dbt()),
     }

@@ -25,7 +25,6 @@ def _clean(clean: Dataset) -> dg.AssetsDefinition:
     return tables
 
 
-
 def _checks(clean: Dataset) -> dg.AssetChecksDefinition:
     raw, quarantine = dataset(f"raw/{clean.table}"), dataset(f"quarantine/{clean.table}")
 

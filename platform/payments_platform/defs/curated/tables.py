@@ -1,4 +1,7 @@
-"""Curated dimensions: merchants, customers and payment methods, pseudonymous. One factory: the contract is the difference."""
+"""Curated dimensions: merchants, customers and payment methods, pseudonymous.
+
+One factory: the contract is the difference.
+"""
 
 from collections.abc import Callable
 from datetime import date

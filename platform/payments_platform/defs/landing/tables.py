@@ -1,4 +1,7 @@
-"""Landing: curated days loaded into the warehouse, replaced a day at a time. One factory: the contract is the difference."""
+"""Landing: curated days loaded into the warehouse, replaced a day at a time.
+
+One factory: the contract is the difference.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
@@ -49,7 +52,7 @@ def _landing(landing: Dataset) -> dg.AssetsDefinition:
 
 
 def _source(lake: Lake, curated: Dataset, day: date) -> DaySource | None:
-    """What is to land of a day, or None when it has not passed. The source was read up to the end of the day at most."""
+    """What is to land of a day, or None when it has not passed; its rows are as of the end of the day at most."""
     manifest = lake.manifest(curated, day)
     if manifest is None or manifest.verdict != "passed":
         return None

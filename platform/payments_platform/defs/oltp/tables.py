@@ -18,9 +18,10 @@ def key_of_source(raw: Dataset) -> dg.AssetKey:
 
 
 def _spec(raw: Dataset) -> dg.AssetSpec:
+    entity = raw.table.removesuffix("s").replace("_", " ")
     return dg.AssetSpec(
         key=key_of_source(raw),
-        description=f"One row per {raw.table.removesuffix('s').replace('_', ' ')} in the source database, in its present state.",
+        description=f"One row per {entity} in the source database, in its present state.",
         group_name="oltp",
         owners=[f"team:{TEAM_OF_ZONE['oltp']}"],
         kinds={"postgres", "table"},

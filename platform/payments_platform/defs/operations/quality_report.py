@@ -50,7 +50,7 @@ def _unpassed(lake: Lake, day: date) -> list[str]:
 @dg.asset_check(
     asset=key_of(QUALITY_REPORT),
     name="days_passed",
-    description="Every lake dataset of every day of the run has passed its checks; otherwise the run fails, naming them.",
+    description="Every lake dataset of every day of the run has passed; otherwise the run fails, naming them.",
     blocking=True,
     required_resource_keys={LAKE},
 )

@@ -1,4 +1,7 @@
-"""Raw: for each source table, the day's history. The datasets differ by their contract alone, so one factory makes them."""
+"""Raw: for each source table, the day's history.
+
+The datasets differ by their contract alone, so one factory makes them.
+"""
 
 from collections.abc import Iterator
 from datetime import date
@@ -19,7 +22,7 @@ def _raw(dataset: Dataset) -> dg.AssetsDefinition:
     def extract(context: dg.AssetExecutionContext, days: list[date]) -> Iterator[tuple[date, DayOutputs]]:
         source: Any = context.resources.source
         for day, extraction in source.extract(dataset, days):
-            context.log.info(f"{dataset.name}[{day}]: extracting {extraction.totals.rows} rows")
+            context.log.info("%s[%s]: extracting %d rows", dataset.name, day, extraction.totals.rows)
             yield day, DayOutputs((extraction.frames,), source_digests=extraction.source_digests)
 
     return extract
