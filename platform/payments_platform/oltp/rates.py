@@ -4,7 +4,7 @@ Belongs here: the series and writing it. Does not: conversion of amounts (money.
 and day alone, so that loads made at different times agree. Integers throughout: a float would differ by machine.
 """
 
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -84,11 +84,6 @@ def write(session: "psycopg.Connection[tuple[object, ...]]", rates: pl.DataFrame
     )
     session.execute("DROP TABLE new_rates")
     return added.rowcount
-
-
-def window(first: date, until: date, reach_days: int) -> tuple[date, date]:
-    """Return the first and last rate date that payments of ``[first, until]`` need."""
-    return first - timedelta(days=reach_days), until
 
 
 def _nano(currency: str, days: np.ndarray) -> np.ndarray:

@@ -94,7 +94,7 @@ def regulars(world: World, opened: date, key: TokenKey) -> Customers:
     count = world.customer_count + world.dormant_count
     random = world.random(Stream.CUSTOMERS)
     known_at = day_start(opened) + np.arange(count, dtype=np.int64)
-    return _customers(world, random, world.ids("cus_", np.arange(count), 8), known_at, _created(random, known_at), key)
+    return customers(random, world.ids("cus_", np.arange(count), 8), known_at, _created(random, known_at), key)
 
 
 def newcomers(world: World, day: date, key: TokenKey) -> Customers:
@@ -103,7 +103,7 @@ def newcomers(world: World, day: date, key: TokenKey) -> Customers:
     random = world.random(Stream.ARRIVALS, day)
     known_at = day_start(day) + np.arange(count, dtype=np.int64)
     ids = world.ids("cus_", np.arange(count) + day.toordinal() * 1_000_000, 14)
-    return _customers(world, random, ids, known_at, known_at, key)
+    return customers(random, ids, known_at, known_at, key)
 
 
 def _created(random: np.random.Generator, known_at: np.ndarray) -> np.ndarray:
@@ -111,14 +111,10 @@ def _created(random: np.random.Generator, known_at: np.ndarray) -> np.ndarray:
     return np.minimum(_FIRST_CREATED + (random.random(len(known_at)) * _CREATED_SPAN).astype(np.int64), known_at)
 
 
-def _customers(
-    world: World,
-    random: np.random.Generator,
-    ids: pl.Series,
-    known_at: np.ndarray,
-    created: np.ndarray,
-    key: TokenKey,
+def customers(
+    random: np.random.Generator, ids: pl.Series, known_at: np.ndarray, created: np.ndarray, key: TokenKey
 ) -> Customers:
+    """Customers with the given ids and instants (microseconds since 1970), and all that belongs to them."""
     count = len(ids)
     places = weighted(random, _PLACE_WEIGHTS, count)
     tokens = pl.Series(mint(ids, key.key), dtype=pl.String)

@@ -16,9 +16,11 @@ import polars as pl
 
 from payments_platform.clients.postgres import PostgresAddress, connect
 from payments_platform.contracts.reference import RATE_SERIES_DAYS
+from payments_platform.errors import ExplainedError
 from payments_platform.oltp import rates
-from payments_platform.oltp.simulator import people, writer
-from payments_platform.oltp.simulator.payments import Crowd, crowd, pay
+from payments_platform.oltp.simulator import defects, people, writer
+from payments_platform.oltp.simulator.changes import people_changes
+from payments_platform.oltp.simulator.payments import Crowd, DayOfPayments, crowd, pay
 from payments_platform.oltp.simulator.world import World, day_end
 from payments_platform.settings import TokenKey
 from payments_platform.vocabulary import days_between
@@ -28,25 +30,30 @@ if TYPE_CHECKING:
 
 # One connection generates and copies while the other's triggers work; a third gains nothing on two cores.
 WRITERS: Final = 2
-_LAST_EFFECT: Final = timedelta(days=80)
+# Longer than the longest life of a payment: days further back have nothing left to continue.
+_LIFE: Final = timedelta(days=80)
+_NEVER: Final = datetime(1, 1, 1, tzinfo=UTC)
+
+
+class SimulationRefused(ExplainedError):
+    """The days asked for cannot be added to what was simulated before."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """What a simulation wrote. ``days`` are those that now hold payments of this run."""
+    """What a simulation wrote. ``days`` are those that got new rows, ``truth`` is the file of the planted defects."""
 
     days: int
     transactions: int
     versions: int
     skipped_days: int
-    load_id: str
-    defects: int = 0
-    truth: Path | None = None
+    defects: int
+    truth: Path
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where to write, with which key, how far in simulated time, and whom to tell about progress."""
+    """Where to write, with which key, how far in simulated time, whom to tell, and where the truth about defects goes."""
 
     address: PostgresAddress
     key: TokenKey
@@ -55,10 +62,21 @@ class Target:
     truth_folder: Path
 
 
+@dataclass(frozen=True)
+class _Day:
+    """All that one day adds."""
+
+    arrivals: people.Customers
+    broken: defects.BrokenPeople
+    payments: DayOfPayments
+    truth: pl.DataFrame
+
+
 def simulate(world: World, first: date, target: Target) -> Written:
     """Write the payments that begin on ``[first, until]`` and everything that happens to them up to the end of ``until``.
 
-    Days of the same world that an earlier run wrote are continued, not repeated. Raises psycopg errors as they come.
+    Days of the same world that an earlier run wrote are continued, not repeated. Raises SimulationRefused for days
+    before the world's first, and psycopg errors as they come.
     """
     return _Simulation(world, first, target).run()
 
@@ -69,92 +87,113 @@ class _Simulation:
         self.source = f"simulate:{world.name}"
         self.load_id = f"simulate-{world.name}-{target.until:%Y%m%d}"
         self.end = day_end(target.until)
+        self.asked = days_between(first, target.until + timedelta(days=1))
+        self.truths: dict[date, pl.DataFrame] = {}
+        with self.session() as session:
+            self.done = writer.written_until(session, self.source)
+        start = self.done.get("start")
+        self.opened = first if start is None else start.date()
 
     def run(self) -> Written:
-        with self.session() as session:
-            done = writer.written_until(session, self.source)
-        opened = _opened(done, self.first)
-        self.register(done, opened)
-        days = self.days(done)
-        missing = [day for day in days if done.get(f"payments/{day}", _NEVER) < self.end]
-        everyone = self.everyone(opened)
+        if self.first < self.opened:
+            raise SimulationRefused(
+                f"This seed and size were first simulated from {self.opened} on; days before cannot be added."
+                f" Choose days from {self.opened} on, another --seed, or payments reset."
+            )
+        days = self.days()
+        missing = [day for day in days if self.done.get(f"payments/{day}", _NEVER) < self.end]
+        if missing:
+            self.prepare()
+        everyone = self.everyone()
+        counts: list[tuple[int, int]] = []
         with ThreadPoolExecutor(WRITERS) as pool:
-            counts = []
-            for count in pool.map(lambda day: self.write_day(everyone, day, done), missing):
+            for count in pool.map(lambda day: self.write_day(everyone, day), missing):
                 counts.append(count)
                 self.target.progress(len(counts), len(missing))
-        return Written(
-            len(missing),
-            sum(rows for rows, _ in counts),
-            sum(rows + changes for rows, changes in counts),
-            len(days) - len(missing),
-            self.load_id,
-        )
+        truth, planted = self.tell_truth(everyone)
+        new, versions = sum(rows for rows, _ in counts), sum(rows + changes for rows, changes in counts)
+        return Written(len(missing), new, versions, len(days) - len(missing), planted, truth)
 
-    def days(self, done: dict[str, datetime]) -> list[date]:
+    def days(self) -> list[date]:
         """The days asked for, and earlier ones whose payments may still change by ``until``."""
-        asked = days_between(self.first, self.target.until + timedelta(days=1))
-        known = [date.fromisoformat(part.partition("/")[2]) for part in done if part.startswith("payments/")]
-        alive = [day for day in known if self.first - _LAST_EFFECT <= day <= self.target.until]
-        return sorted({*asked, *alive})
+        known = [date.fromisoformat(part.partition("/")[2]) for part in self.done if part.startswith("payments/")]
+        alive = [day for day in known if self.first - _LIFE <= day <= self.target.until]
+        return sorted({*self.asked, *alive})
 
     @contextmanager
     def session(self) -> Iterator["Session"]:
+        """One transaction of the loader."""
         with connect(self.target.address, name="simulate") as session:
             yield session
 
-    def register(self, done: dict[str, datetime], opened: date) -> None:
-        """Rates, partitions, and everyone who is there from the start."""
-        span = rates.window(self.first, self.target.until, RATE_SERIES_DAYS)
+    def prepare(self) -> None:
+        """Partitions, rates, those who are there from the start, and what becomes of them day by day."""
         with self.session() as session:
-            session.execute("SELECT oltp.ensure_partitions(%s, %s)", (opened, self.target.until))
-            rates.write(session, rates.series(*span), self.load_id)
-        if "start" in done:
-            return
-        merchants, _ = people.merchants(self.world, opened)
-        customers = people.regulars(self.world, opened, self.target.key)
-        self.write_people("start", opened, merchants.rows, customers)
+            session.execute("SELECT oltp.ensure_partitions(%s, %s)", (self.opened, self.target.until))
+            rates.write(session, rates.series(self.first - timedelta(days=RATE_SERIES_DAYS), self.target.until), self.load_id)
+        if "start" not in self.done:
+            self.write_start()
+        last = max((part for part in self.done if part.startswith("people/")), default="people/")
+        for day in self.asked:
+            # Changes are versions 2, 3, … of rows: a day before the last one written comes too late for them.
+            if f"people/{day}" > last:
+                self.write_changes(day)
+
+    def everyone(self) -> Crowd:
+        merchants, trades = people.merchants(self.world, self.opened)
+        return crowd(self.world, merchants, trades, people.regulars(self.world, self.opened, self.target.key))
+
+    def write_start(self) -> None:
+        everyone = self.everyone()
+        with self.session() as session:
+            writer.begin(session, self.load_id)
+            writer.insert(session, "merchants", everyone.merchants.rows)
+            writer.insert_customers(session, everyone.customers)
+            writer.remember(session, self.source, "start", day_end(self.opened), everyone.customers.rows.height, self.load_id)
         with self.session() as session:
             session.execute("ANALYZE oltp.merchants, oltp.customers, oltp.payment_methods")
 
-    def write_people(self, part: str, day: date, merchants: pl.DataFrame, customers: people.Customers) -> None:
+    def write_changes(self, day: date) -> None:
+        changes = people_changes(self.world, day)
         with self.session() as session:
             writer.begin(session, self.load_id)
-            writer.insert(session, "merchants", merchants)
-            writer.insert(session, "customers", customers.rows)
-            writer.insert(session, "customer_identities", customers.identities)
-            writer.insert(session, "payment_methods", customers.methods)
-            writer.remember(session, self.source, part, day_end(day), customers.rows.height, self.load_id)
+            writer.change_people(session, "merchants", "merchant_id", changes.merchants)
+            writer.change_people(session, "customers", "customer_id", changes.customers)
+            leaving = changes.leaving_merchants.to_list(), changes.leaving_customers.to_list()
+            writer.delete_people(session, *leaving, day_end(day))
+            writer.remember(session, self.source, f"people/{day}", day_end(day), changes.merchants.height, self.load_id)
 
-    def everyone(self, opened: date) -> Crowd:
-        merchants, trades = people.merchants(self.world, opened)
-        return crowd(self.world, merchants, trades, people.regulars(self.world, opened, self.target.key))
+    def tell_day(self, everyone: Crowd, day: date) -> _Day:
+        arrivals = people.newcomers(self.world, day, self.target.key)
+        broken = defects.break_people(self.world, day, self.target.key)
+        told, truth = defects.break_payments(self.world, pay(self.world, everyone, arrivals, day), day)
+        return _Day(arrivals, broken, told, pl.concat([truth, broken.truth]))
 
-    def write_day(self, everyone: Crowd, day: date, done: dict[str, datetime]) -> tuple[int, int]:
+    def write_day(self, everyone: Crowd, day: date) -> tuple[int, int]:
         """Write what is missing of one day's payments; return the numbers of new payments and of later versions."""
         part = f"payments/{day}"
-        written = done.get(part, _NEVER)
-        arrivals = people.newcomers(self.world, day, self.target.key)
-        told = pay(self.world, everyone, arrivals, day)
-        rows = told.rows if written == _NEVER else told.rows.clear()
-        changes = told.changes.filter(pl.col("updated_at").is_between(written, self.end, closed="right"))
+        written = self.done.get(part, _NEVER)
+        told = self.tell_day(everyone, day)
+        self.truths[day] = told.truth
+        rows = told.payments.rows if written == _NEVER else told.payments.rows.clear()
+        changes = told.payments.changes.filter(pl.col("updated_at").is_between(written, self.end, closed="right"))
         with self.session() as session:
             writer.begin(session, self.load_id)
             if written == _NEVER:
-                writer.insert(session, "customers", arrivals.rows)
-                writer.insert(session, "customer_identities", arrivals.identities)
-                writer.insert(session, "payment_methods", arrivals.methods)
+                writer.insert_customers(session, told.arrivals)
+                writer.insert(session, "merchants", told.broken.merchants)
+                writer.insert(session, "customers", told.broken.customers)
+                writer.insert(session, "payment_methods", told.broken.methods)
             writer.insert(session, "transactions", rows)
             writer.change_payments(session, changes)
             writer.remember(session, self.source, part, self.end, rows.height + changes.height, self.load_id)
         return rows.height, changes.height
 
-
-_NEVER: Final = datetime(1, 1, 1, tzinfo=UTC)
-
-
-def _opened(done: dict[str, datetime], first: date) -> date:
-    """The day on which the source learned of everyone: the first day of the world's first run."""
-    start = done.get("start")
-    return first if start is None else start.date()
-
+    def tell_truth(self, everyone: Crowd) -> tuple[Path, int]:
+        """Write the planted defects of the days asked for, also of those that an earlier run wrote."""
+        skipped = {day: self.tell_day(everyone, day).truth for day in self.asked if day not in self.truths}
+        truth = pl.concat([(self.truths | skipped)[day] for day in self.asked])
+        self.target.truth_folder.mkdir(parents=True, exist_ok=True)
+        path = self.target.truth_folder / f"defects-{self.world.seed}-{self.first}-{self.target.until}.parquet"
+        truth.write_parquet(path)
+        return path, truth.height

@@ -51,7 +51,7 @@ class World:
     @property
     def customer_count(self) -> int:
         """Regular customers; newcomers of each day come on top."""
-        return min(max(self.per_day, 200), 200_000)
+        return min(max(self.per_day * 3 // 5, 200), 200_000)
 
     @property
     def dormant_count(self) -> int:

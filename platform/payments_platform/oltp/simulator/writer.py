@@ -13,6 +13,8 @@ import polars as pl
 if TYPE_CHECKING:
     import psycopg
 
+    from payments_platform.oltp.simulator.people import Customers
+
     Session = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -27,8 +29,14 @@ def stage(session: "Session", name: str, like: str, rows: pl.DataFrame) -> None:
     """Copy rows into a temporary table that has the columns of ``oltp.<like>`` named in the frame."""
     columns = ", ".join(rows.columns)
     session.execute(f"CREATE TEMP TABLE {name} ON COMMIT DROP AS SELECT {columns} FROM oltp.{like} WITH NO DATA")
-    with session.cursor().copy(f"COPY {name} ({columns}) FROM STDIN (FORMAT csv)") as copy:
-        copy.write(rows.write_csv(include_header=False, datetime_format="%Y-%m-%d %H:%M:%S%.6f+00").encode())
+    copy(session, name, rows)
+
+
+def copy(session: "Session", table: str, rows: pl.DataFrame) -> None:
+    """Copy rows into a table without row security."""
+    text = rows.write_csv(include_header=False, datetime_format="%Y-%m-%d %H:%M:%S%.6f+00")
+    with session.cursor().copy(f"COPY {table} ({', '.join(rows.columns)}) FROM STDIN (FORMAT csv)") as stream:
+        stream.write(text.encode())
 
 
 def insert(session: "Session", table: str, rows: pl.DataFrame) -> None:
@@ -39,6 +47,13 @@ def insert(session: "Session", table: str, rows: pl.DataFrame) -> None:
     columns = ", ".join(rows.columns)
     session.execute(f"INSERT INTO oltp.{table} ({columns}) SELECT {columns} FROM incoming")
     session.execute("DROP TABLE incoming")
+
+
+def insert_customers(session: "Session", customers: "Customers") -> None:
+    """Insert customers with their identities and payment methods."""
+    insert(session, "customers", customers.rows)
+    insert(session, "customer_identities", customers.identities)
+    insert(session, "payment_methods", customers.methods)
 
 
 def change_payments(session: "Session", changes: pl.DataFrame) -> None:
@@ -58,6 +73,28 @@ def change_payments(session: "Session", changes: pl.DataFrame) -> None:
             (version, month, month),
         )
     session.execute("DROP TABLE changed")
+
+
+def change_people(session: "Session", table: str, key: str, changes: pl.DataFrame) -> None:
+    """Update entities; null in a change means that the value stays."""
+    if changes.is_empty():
+        return
+    stage(session, "changed", table, changes)
+    values = [name for name in changes.columns if name not in {key, "updated_at"}]
+    sets = ", ".join(f"{name} = coalesce(c.{name}, t.{name})" for name in values)
+    session.execute(
+        f"UPDATE oltp.{table} t SET {sets}, updated_at = c.updated_at FROM changed c WHERE t.{key} = c.{key}",
+    )
+    session.execute("DROP TABLE changed")
+
+
+def delete_people(session: "Session", merchants: list[str], customers: list[str], at: datetime) -> None:
+    """Delete merchants, and customers with all that belongs to them, at one simulated instant."""
+    session.execute("SELECT set_config('payments.event_time', %s, true)", (at.isoformat(),))
+    session.execute("DELETE FROM oltp.merchants WHERE merchant_id = ANY(%s)", (merchants,))
+    for table in ("payment_methods", "customer_identities", "customers"):
+        session.execute(f"DELETE FROM oltp.{table} WHERE customer_id = ANY(%s)", (customers,))
+    session.execute("SELECT set_config('payments.event_time', 'row', true)")
 
 
 def written_until(session: "Session", source: str) -> dict[str, datetime]:

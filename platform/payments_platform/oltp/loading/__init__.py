@@ -1,0 +1,1 @@
+"""Loading of transactions that come as a file: read, judge each row, write the good ones in one transaction."""
