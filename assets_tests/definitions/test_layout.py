@@ -32,6 +32,22 @@ def name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+@pytest.mark.row("C3")
+def test_the_top_level_is_where_people_look_for_it() -> None:
+    wanted = [
+        "platform",
+        "dbt",
+        "assets_tests",
+        "workspace.yaml",
+        "dagster.yaml",
+        "pyproject.toml",
+        "Makefile",
+        "README.md",
+    ]
+    community = ["LICENSE", "NOTICE", "CHANGELOG.md", "CONTRIBUTING.md", ".env.example", ".editorconfig", ".ci/run"]
+    assert [path for path in (*wanted, *community) if not (ROOT / path).exists()] == []
+
+
 def test_the_source_root_is_no_package() -> None:
     """A package called `platform` would shadow the standard library's module for every program started here."""
     assert not (ROOT / "platform" / "__init__.py").exists()
