@@ -37,6 +37,8 @@ class WarehouseMissing(WarehouseError):
 class WarehouseBusy(WarehouseError):
     """Another program kept the warehouse for longer than the caller waits. Transient: try again."""
 
+    error_class = "transient"
+
 
 class LandingMismatch(WarehouseError):
     """The files to land are not what their contract or manifest says. Permanent: landing them would corrupt marts."""
