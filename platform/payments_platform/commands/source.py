@@ -44,12 +44,16 @@ def _day(text: str) -> date:
 @app.command()
 def simulate(
     days: Annotated[int, typer.Option(min=1, max=4000, help="Days of payments, the last one being --until.")] = 7,
-    per_day: Annotated[int, typer.Option(min=1, max=5_000_000, help="Payments a day, on average over a week.")] = 50_000,
+    per_day: Annotated[
+        int, typer.Option(min=1, max=5_000_000, help="Payments a day, on average over a week.")
+    ] = 50_000,
     until: Annotated[
         date | None, typer.Option(parser=_day, metavar="YYYY-MM-DD", help="Last day, UTC.", show_default="yesterday")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, size, share of defects and days: same data.")] = 42,
-    defects: Annotated[float, typer.Option(min=0.0, max=0.5, help="Share of payments planted with one defect.")] = 0.002,
+    defects: Annotated[
+        float, typer.Option(min=0.0, max=0.5, help="Share of payments planted with one defect.")
+    ] = 0.002,
 ) -> None:
     """Write invented payments with all their versions into the source, as if they had happened day by day.
 

@@ -15,7 +15,7 @@ _LOCK = 7_204_317
 def migrate(address: PostgresAddress) -> None:
     """Apply every migration that the database lacks; safe to repeat. ``address`` logs in as the owner role.
 
-    Raises ``psycopg.OperationalError`` when the server cannot be reached. A failed migration leaves the schema as it was.
+    Raises ``psycopg.OperationalError`` when the server cannot be reached. A failed migration changes nothing.
     """
     from alembic import command
     from alembic.config import Config
@@ -24,7 +24,9 @@ def migrate(address: PostgresAddress) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    engine = create_engine("postgresql+psycopg://", creator=lambda: connect(address, name="migrate"), poolclass=NullPool)
+    engine = create_engine(
+        "postgresql+psycopg://", creator=lambda: connect(address, name="migrate"), poolclass=NullPool
+    )
     with engine.connect() as connection:
         driver = connection.connection.cursor()
         driver.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))

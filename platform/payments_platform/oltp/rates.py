@@ -8,6 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from payments_platform.money import CURRENCIES
@@ -86,7 +87,7 @@ def write(session: "psycopg.Connection[tuple[object, ...]]", rates: pl.DataFrame
     return added.rowcount
 
 
-def _nano(currency: str, days: np.ndarray) -> np.ndarray:
+def _nano(currency: str, days: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Billionths of a dollar: the level, two slow waves and a little noise, all by integer arithmetic."""
     if currency == "USD":
         return np.full(len(days), _NANO, dtype=np.int64)
@@ -95,10 +96,11 @@ def _nano(currency: str, days: np.ndarray) -> np.ndarray:
     mixed = days.astype(np.uint64) * _GOLDEN ^ np.uint64(number * 0x1_0000_01B3)
     mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
     noise = ((mixed >> np.uint64(33)) % np.uint64(4_001)).astype(np.int64) - 2_000
-    return np.maximum(level(currency) * (_PARTS + waves + noise) // _PARTS, 1)
+    nano: npt.NDArray[np.int64] = np.maximum(level(currency) * (_PARTS + waves + noise) // _PARTS, 1)
+    return nano
 
 
-def _wave(days: np.ndarray, period: int, height: int, phase: int) -> np.ndarray:
+def _wave(days: npt.NDArray[np.int64], period: int, height: int, phase: int) -> npt.NDArray[np.int64]:
     """A triangle between -height and +height."""
     place = (days + phase) % period
     return np.abs(2 * place - period) * 2 * height // period - height

@@ -17,9 +17,7 @@ from payments_platform.money import COUNTRIES, CURRENCIES, EXPONENT, currencies_
 _LONGEST_ID: Final = 200
 _LARGEST_MINOR: Final = 10**15
 _FIRST_YEAR: Final = 2010
-_TEXTS: Final = (
-    *("transaction_id", "customer_id", "merchant_id", "payment_method_id", "device_id", "description"),
-)
+_TEXTS: Final = (*("transaction_id", "customer_id", "merchant_id", "payment_method_id", "device_id", "description"),)
 _UTC_MICROS: Final = pl.Datetime("us", "UTC")
 _PAID: Final = ("succeeded", "refunded", "partially_refunded", "disputed")
 
@@ -80,9 +78,15 @@ def _reasons(now: datetime) -> list[pl.Expr]:
         (col(name).is_null(), f"{name} is missing")
         for name in ("transaction_id", "created_at", "customer_id", "merchant_id", "currency")
     ]
-    checks += [(col(name).str.len_chars() > _LONGEST_ID, f"{name} is longer than {_LONGEST_ID} characters") for name in _TEXTS[:5]]
     checks += [
-        (pl.any_horizontal(col(name).str.contains("\x00", literal=True) for name in _TEXTS), "a value holds a NUL character"),
+        (col(name).str.len_chars() > _LONGEST_ID, f"{name} is longer than {_LONGEST_ID} characters")
+        for name in _TEXTS[:5]
+    ]
+    checks += [
+        (
+            pl.any_horizontal(col(name).str.contains("\x00", literal=True) for name in _TEXTS),
+            "a value holds a NUL character",
+        ),
         (col("created_at").is_not_null() & col("created").is_null(), "created_at is no date and time"),
         (col("updated_at").is_not_null() & col("updated").is_null(), "updated_at is no date and time"),
         (col("created").dt.year() < _FIRST_YEAR, f"created_at lies before {_FIRST_YEAR}"),
@@ -92,7 +96,10 @@ def _reasons(now: datetime) -> list[pl.Expr]:
         (col("amount").is_null() & col("amount_minor").is_null(), "amount is missing"),
         (col("amount").is_not_null() & col("amount_whole").is_null(), "amount is no positive decimal like 12.50"),
         (col("amount_minor").is_not_null() & col("given_minor").is_null(), "amount_minor is no positive integer"),
-        (col("amount_whole").is_not_null() & col("has_too_many_decimals"), "amount has more decimals than its currency"),
+        (
+            col("amount_whole").is_not_null() & col("has_too_many_decimals"),
+            "amount has more decimals than its currency",
+        ),
         (
             (col("minor") > _LARGEST_MINOR) | (col("amount_whole") > _LARGEST_MINOR // 10_000),
             "amount is larger than any payment",
@@ -110,10 +117,11 @@ def _reasons(now: datetime) -> list[pl.Expr]:
 
 def _by_exponent() -> pl.Expr:
     """Minor units per major unit of the row's currency; null for an unknown currency."""
-    scale = pl.when(pl.col("currency").is_in(currencies_with(2))).then(pl.lit(100, dtype=pl.Int64))
-    for exponent in sorted(set(EXPONENT.values()) - {2}):
-        scale = scale.when(pl.col("currency").is_in(currencies_with(exponent))).then(pl.lit(10**exponent, dtype=pl.Int64))
-    return scale
+    exponents = sorted(set(EXPONENT.values()))
+    return pl.coalesce(
+        pl.when(pl.col("currency").is_in(currencies_with(exponent))).then(pl.lit(10**exponent, dtype=pl.Int64))
+        for exponent in exponents
+    )
 
 
 def _instant(name: str) -> pl.Expr:

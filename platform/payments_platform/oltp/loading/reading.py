@@ -57,13 +57,17 @@ def _open(path: Path) -> tuple[pl.DataFrame, int]:
     try:
         if path.suffix == ".parquet":
             names = pl.read_parquet_schema(path)
-            return pl.read_parquet(path, columns=[name for name in names if name in KNOWN or not _is_wide(names[name])]), 1
+            return pl.read_parquet(
+                path, columns=[name for name in names if name in KNOWN or not _is_wide(names[name])]
+            ), 1
         if path.name.endswith((".csv", ".csv.gz")):
             # Types are explicit: everything is text first, and each value is judged for itself.
             return pl.read_csv(path, infer_schema=False), 2
     except (pl.exceptions.PolarsError, OSError, ValueError) as problem:
         # The reader's message quotes values of the file; only its kind is repeated.
-        raise LoadRefused(f"{path.name} cannot be read ({type(problem).__name__}): is it cut off, or of another format?") from None
+        raise LoadRefused(
+            f"{path.name} cannot be read ({type(problem).__name__}): is it cut off, or of another format?"
+        ) from None
     raise LoadRefused(f"{path.name}: give a file that ends in .parquet, .csv or .csv.gz.")
 
 

@@ -14,7 +14,7 @@ import polars as pl
 from payments_platform.clients.postgres import PostgresAddress
 from payments_platform.oltp.loading import reading
 from payments_platform.oltp.loading.judging import judge
-from payments_platform.oltp.loading.writing import Load, write
+from payments_platform.oltp.loading.writing import NOTHING, Load, write
 from payments_platform.settings import TokenKey
 
 
@@ -63,7 +63,8 @@ def load(path: Path, source: Source, progress: Callable[[int, int], None]) -> Re
         progress(done, total)
 
     progress(0, total)
-    written = write(judged.good, Load(source.address, source.key, f"load-{digest}", source.country_code, advance))
+    target = Load(source.address, source.key, f"load-{digest}", source.country_code, advance)
+    written = write(judged.good, target) if total else NOTHING
     refused = written.refused.join(rows, on="line")
     rejected = pl.concat([judged.rejected, refused.select(judged.rejected.columns)]).sort("line")
     return Report(

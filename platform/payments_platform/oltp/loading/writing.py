@@ -44,6 +44,9 @@ class Loaded:
     refused: pl.DataFrame
 
 
+NOTHING: Final = Loaded(0, 0, 0, 0, None, None, pl.DataFrame(schema={"line": pl.Int64, "reason": pl.String}))
+
+
 @dataclass(frozen=True)
 class Load:
     """Where a load goes and how it is known: its id is on every row it writes."""
@@ -95,21 +98,29 @@ class _Chunk:
     refused: pl.DataFrame
 
 
+def _span(rows: pl.DataFrame) -> tuple[date | None, date | None]:
+    """The first day on which a row was created and the last on which one changed."""
+    first, last = rows.select(pl.col("created_at").min().dt.date(), pl.col("updated_at").max().dt.date()).row(0)
+    return first, last
+
+
 def _make_partitions(session: "Session", good: pl.DataFrame) -> None:
     """Months and days that the rows fall on, and no others: files may jump over years."""
     days = pl.concat([good["created_at"], good["updated_at"]]).dt.date().unique().sort()
-    frame = days.to_frame("day").with_columns(run=(pl.col("day").diff() > pl.duration(days=1)).fill_null(value=False).cum_sum())
-    for first, last in frame.group_by("run").agg(first="day", last="day").select(
-        pl.col("first").list.min(), pl.col("last").list.max()
-    ).iter_rows():
+    frame = days.to_frame("day").with_columns(
+        run=(pl.col("day").diff() > pl.duration(days=1)).fill_null(value=False).cum_sum()
+    )
+    for first, last in (
+        frame.group_by("run")
+        .agg(first="day", last="day")
+        .select(pl.col("first").list.min(), pl.col("last").list.max())
+        .iter_rows()
+    ):
         session.execute("SELECT oltp.ensure_partitions(%s, %s)", (first, last))
 
 
 def _rates(good: pl.DataFrame) -> pl.DataFrame:
-    days = good["created_at"].dt.date()
-    first, last = days.min(), days.max()
-    if not isinstance(first, date) or not isinstance(last, date):
-        return rates.series(date(2025, 1, 1), date(2025, 1, 1), ())
+    first, last = good.select(pl.col("created_at").min().dt.date(), last=pl.col("created_at").max().dt.date()).row(0)
     return rates.series(first - _RATE_REACH, last, tuple(good["currency"].unique().sort()))
 
 
@@ -193,21 +204,25 @@ def _insert(session: "Session", chunk: pl.DataFrame, load: Load) -> _Chunk:
     columns = [name for name in chunk.columns if name != "mcc"]
     session.execute("TRUNCATE candidates")
     writer.copy(session, "candidates", chunk.select(columns))
-    known = pl.DataFrame(session.execute(_KNOWN).fetchall(), schema={"line": pl.Int64, "found": pl.String}, orient="row")
+    known = pl.DataFrame(
+        session.execute(_KNOWN).fetchall(), schema={"line": pl.Int64, "found": pl.String}, orient="row"
+    )
     if known.height:
         session.execute("DELETE FROM candidates WHERE line = ANY(%s)", (known["line"].to_list(),))
-    stored = ", ".join(name for name in columns if name not in _NOT_COLUMNS)
+    stored = [name for name in columns if name not in _NOT_COLUMNS]
+    values = ", ".join(f"i.{name}" for name in stored)
     session.execute(
-        f"INSERT INTO oltp.transactions ({stored}, customer_token) SELECT {', '.join('i.' + name for name in columns if name not in _NOT_COLUMNS)},"
-        " c.customer_token FROM candidates i LEFT JOIN oltp.customers c ON c.customer_id = i.customer_id",
+        f"INSERT INTO oltp.transactions ({', '.join(stored)}, customer_token) SELECT {values}, c.customer_token"
+        " FROM candidates i LEFT JOIN oltp.customers c ON c.customer_id = i.customer_id",
     )
     load.progress(chunk.height)
     new = chunk.join(known, on="line", how="anti")
-    refused = known.filter(pl.col("found") != "same").select("line", reason=pl.col("found").replace_strict(_REASONS, return_dtype=pl.String))
+    refused = known.filter(pl.col("found") != "same").select(
+        "line", reason=pl.col("found").replace_strict(_REASONS, return_dtype=pl.String)
+    )
     return _Chunk(
         new.height,
         known.filter(pl.col("found") == "same").height,
-        new["created_at"].dt.date().min(),
-        new["updated_at"].dt.date().max(),
+        *_span(new),
         refused,
     )

@@ -9,6 +9,7 @@ from datetime import date
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from payments_platform.oltp.simulator import people, profiles
@@ -41,9 +42,10 @@ def people_changes(world: World, day: date) -> PeopleChanges:
     )
 
 
-def _leaving(active: int, dormant: int, day: date) -> np.ndarray:
+def _leaving(active: int, dormant: int, day: date) -> npt.NDArray[np.int64]:
     numbers = np.arange(dormant)
-    return active + numbers[numbers * _YEAR // dormant % _YEAR == day.toordinal() % _YEAR]
+    leaving: npt.NDArray[np.int64] = active + numbers[numbers * _YEAR // dormant % _YEAR == day.toordinal() % _YEAR]
+    return leaving
 
 
 def _moments(random: np.random.Generator, day: date, count: int) -> pl.Series:

@@ -88,7 +88,7 @@ class BrokenPeople:
 
 
 def break_payments(world: World, told: DayOfPayments, day: date) -> tuple[DayOfPayments, pl.DataFrame]:
-    """Break the declared share of a day's payments; return them and the truth: table, key, version, rule, updated_at."""
+    """Break the declared share of a day's payments; return them and the truth."""
     random = world.random(Stream.DEFECTS, day)
     whole = told.rows.with_row_index("place").with_columns(hour=pl.col("created_at").dt.hour())
     calm = whole.join(told.changes, on="transaction_id", how="anti").filter(

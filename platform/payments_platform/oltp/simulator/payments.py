@@ -35,8 +35,11 @@ class Crowd:
 
 @dataclass(frozen=True)
 class DayOfPayments:
-    """``rows``: the first version of each payment, in the order of time. ``changes``: transaction_id, created_at,
-    version (2, 3, …), updated_at, status, captured_minor, refunded_minor of the later ones."""
+    """First and later versions of a day's payments.
+
+    ``rows`` holds the first version of each payment, in the order of time; ``changes`` holds transaction_id,
+    created_at, version (2, 3, …), updated_at, status, captured_minor and refunded_minor of the later ones.
+    """
 
     rows: pl.DataFrame
     changes: pl.DataFrame

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from payments_platform.oltp.simulator import profiles
@@ -27,7 +28,7 @@ class People:
     """Merchants or customers, as columns that payments are drawn from, and as rows to write."""
 
     ids: pl.Series
-    places: np.ndarray
+    places: npt.NDArray[np.int64]
     rows: pl.DataFrame
 
 
@@ -40,7 +41,7 @@ class Customers(People):
     methods: pl.DataFrame
 
 
-def words(values: tuple[str, ...], picks: np.ndarray) -> pl.Series:
+def words(values: tuple[str, ...], picks: npt.NDArray[np.int64]) -> pl.Series:
     """The word of each pick."""
     return pl.Series(values, dtype=pl.String).gather(picks)
 
@@ -51,13 +52,13 @@ def pick(random: np.random.Generator, choices: tuple[tuple[str, int], ...], coun
     return words(tuple(word for word, _ in choices), weighted(random, weights, count))
 
 
-def place_codes(places: np.ndarray) -> pl.Series:
+def place_codes(places: npt.NDArray[np.int64]) -> pl.Series:
     """The country code of each place."""
     return words(tuple(place.country_code for place in profiles.PLACES), places)
 
 
-def merchants(world: World, opened: date) -> tuple[People, np.ndarray]:
-    """All merchants, dormant ones last, and the trade of each. ``opened`` is the day on which the source learns of them."""
+def merchants(world: World, opened: date) -> tuple[People, npt.NDArray[np.int64]]:
+    """All merchants, dormant ones last, and the trade of each; the source learns of them on the day ``opened``."""
     count = world.merchant_count + world.dormant_count
     random = world.random(Stream.MERCHANTS)
     places = weighted(random, _PLACE_WEIGHTS, count)
@@ -79,7 +80,7 @@ def merchants(world: World, opened: date) -> tuple[People, np.ndarray]:
     return People(ids, places, rows), trades
 
 
-def shop_names(random: np.random.Generator, trades: np.ndarray) -> pl.Series:
+def shop_names(random: np.random.Generator, trades: npt.NDArray[np.int64]) -> pl.Series:
     """Two words and a number: no real shop."""
     count = len(trades)
     kinds = tuple(word for trade in profiles.TRADES for word in trade.words)
@@ -106,13 +107,17 @@ def newcomers(world: World, day: date, key: TokenKey) -> Customers:
     return customers(random, ids, known_at, known_at, key)
 
 
-def _created(random: np.random.Generator, known_at: np.ndarray) -> np.ndarray:
+def _created(random: np.random.Generator, known_at: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """When they joined the company: years before, but never after the source knows them."""
     return np.minimum(_FIRST_CREATED + (random.random(len(known_at)) * _CREATED_SPAN).astype(np.int64), known_at)
 
 
 def customers(
-    random: np.random.Generator, ids: pl.Series, known_at: np.ndarray, created: np.ndarray, key: TokenKey
+    random: np.random.Generator,
+    ids: pl.Series,
+    known_at: npt.NDArray[np.int64],
+    created: npt.NDArray[np.int64],
+    key: TokenKey,
 ) -> Customers:
     """Customers with the given ids and instants (microseconds since 1970), and all that belongs to them."""
     count = len(ids)
@@ -152,13 +157,18 @@ def _identities(random: np.random.Generator, ids: pl.Series) -> pl.DataFrame:
     )
 
 
-def has_second_method(numbers: np.ndarray) -> np.ndarray:
+def has_second_method(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Whether the customer at each place of the list has two payment methods."""
-    return numbers % _SECOND_METHOD_EVERY == 0
+    has_second: npt.NDArray[np.bool_] = numbers % _SECOND_METHOD_EVERY == 0
+    return has_second
 
 
 def _methods(
-    random: np.random.Generator, ids: pl.Series, places: np.ndarray, created: np.ndarray, known_at: np.ndarray
+    random: np.random.Generator,
+    ids: pl.Series,
+    places: npt.NDArray[np.int64],
+    created: npt.NDArray[np.int64],
+    known_at: npt.NDArray[np.int64],
 ) -> pl.DataFrame:
     owners = np.arange(len(ids))
     second = owners[has_second_method(owners)]

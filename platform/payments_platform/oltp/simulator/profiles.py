@@ -68,8 +68,34 @@ TRADES: Final = (
     Trade("8299", 9_000, ("Courses", "Academy")),
 )
 SHOP_WORDS: Final = (
-    *("Amber", "Birch", "Cedar", "Delta", "Ember", "Fjord", "Garnet", "Harbor", "Indigo", "Juniper", "Kestrel", "Lagoon"),
-    *("Maple", "Nimbus", "Orchid", "Pebble", "Quartz", "River", "Saffron", "Timber", "Umber", "Velvet", "Willow", "Zephyr"),
+    *(
+        "Amber",
+        "Birch",
+        "Cedar",
+        "Delta",
+        "Ember",
+        "Fjord",
+        "Garnet",
+        "Harbor",
+        "Indigo",
+        "Juniper",
+        "Kestrel",
+        "Lagoon",
+    ),
+    *(
+        "Maple",
+        "Nimbus",
+        "Orchid",
+        "Pebble",
+        "Quartz",
+        "River",
+        "Saffron",
+        "Timber",
+        "Umber",
+        "Velvet",
+        "Willow",
+        "Zephyr",
+    ),
 )
 FIRST_NAMES: Final = (
     *("Alex", "Bruno", "Clara", "Diana", "Emil", "Farah", "Gina", "Hugo", "Ines", "Jonas", "Kira", "Liam", "Mona"),
@@ -81,7 +107,15 @@ LAST_NAMES: Final = (
 )
 STREETS: Final = ("Mill Lane", "Station Road", "Church Street", "Park Avenue", "Bridge Way", "Garden Row")
 SEGMENTS: Final = (("consumer", 860), ("business", 120), ("vip", 20))
-BRANDS: Final = (("visa", 500), ("mastercard", 330), ("amex", 70), ("discover", 30), ("jcb", 30), ("unionpay", 30), ("diners", 10))
+BRANDS: Final = (
+    ("visa", 500),
+    ("mastercard", 330),
+    ("amex", 70),
+    ("discover", 30),
+    ("jcb", 30),
+    ("unionpay", 30),
+    ("diners", 10),
+)
 FUNDINGS: Final = (("credit", 480), ("debit", 460), ("prepaid", 60))
 METHODS: Final = (("card", 820), ("wallet", 90), ("sepa_debit", 60), ("bank_transfer", 30))
 # Documentation networks of RFC 5737; IPv6 addresses come from 2001:db8::/32 (RFC 3849).

@@ -53,7 +53,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Target:
-    """Where to write, with which key, how far in simulated time, whom to tell, and where the truth about defects goes."""
+    """Where to write, with which key, up to which day, whom to tell, and where the truth about defects goes."""
 
     address: PostgresAddress
     key: TokenKey
@@ -73,7 +73,7 @@ class _Day:
 
 
 def simulate(world: World, first: date, target: Target) -> Written:
-    """Write the payments that begin on ``[first, until]`` and everything that happens to them up to the end of ``until``.
+    """Write the payments that begin on ``[first, until]`` and all that happens to them up to the end of ``until``.
 
     Days of the same world that an earlier run wrote are continued, not repeated. Raises SimulationRefused for days
     before the world's first, and psycopg errors as they come.
@@ -130,7 +130,9 @@ class _Simulation:
         """Partitions, rates, those who are there from the start, and what becomes of them day by day."""
         with self.session() as session:
             session.execute("SELECT oltp.ensure_partitions(%s, %s)", (self.opened, self.target.until))
-            rates.write(session, rates.series(self.first - timedelta(days=RATE_SERIES_DAYS), self.target.until), self.load_id)
+            rates.write(
+                session, rates.series(self.first - timedelta(days=RATE_SERIES_DAYS), self.target.until), self.load_id
+            )
         if "start" not in self.done:
             self.write_start()
         last = max((part for part in self.done if part.startswith("people/")), default="people/")
@@ -149,7 +151,9 @@ class _Simulation:
             writer.begin(session, self.load_id)
             writer.insert(session, "merchants", everyone.merchants.rows)
             writer.insert_customers(session, everyone.customers)
-            writer.remember(session, self.source, "start", day_end(self.opened), everyone.customers.rows.height, self.load_id)
+            writer.remember(
+                session, self.source, "start", day_end(self.opened), everyone.customers.rows.height, self.load_id
+            )
         with self.session() as session:
             session.execute("ANALYZE oltp.merchants, oltp.customers, oltp.payment_methods")
 

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from payments_platform.oltp.simulator.world import DAY_MICROS, day_start
 
@@ -21,9 +22,10 @@ def payments_on(day: date, per_day: int) -> int:
     return max(1, round(per_day * _WEEK[day.weekday()]))
 
 
-def times(random: np.random.Generator, day: date, count: int) -> np.ndarray:
+def times(random: np.random.Generator, day: date, count: int) -> npt.NDArray[np.int64]:
     """Sorted instants of one day (microseconds since 1970) that follow the rhythm of its hours."""
     edges = np.concatenate(([0.0], np.cumsum(np.array(_HOURS, dtype=np.float64))))
     hours = np.interp(np.sort(random.random(count)) * edges[-1], edges, np.arange(25, dtype=np.float64))
     micros = (hours / 24.0 * DAY_MICROS).astype(np.int64)
-    return day_start(day) + np.minimum(micros, DAY_MICROS - 1)
+    instants: npt.NDArray[np.int64] = day_start(day) + np.minimum(micros, DAY_MICROS - 1)
+    return instants

@@ -11,6 +11,7 @@ from enum import IntEnum
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 DAY_MICROS = 86_400_000_000
@@ -68,7 +69,7 @@ class World:
         place = 0 if day is None else day.toordinal()
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence([int(self.name, 16), stream, place])))
 
-    def ids(self, prefix: str, numbers: np.ndarray, digits: int) -> pl.Series:
+    def ids(self, prefix: str, numbers: npt.NDArray[np.int64], digits: int) -> pl.Series:
         """``<prefix><world><number>``, with leading zeros."""
         text = pl.Series(numbers).cast(pl.String).str.zfill(digits)
         return pl.select(pl.lit(f"{prefix}{self.name}") + text).to_series()
@@ -84,15 +85,18 @@ def day_end(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1, microseconds=-1)
 
 
-def instants(micros: np.ndarray) -> pl.Series:
+def instants(micros: npt.NDArray[np.int64]) -> pl.Series:
     """Microseconds since 1970 as UTC instants."""
     return pl.Series(micros, dtype=pl.Int64).cast(pl.Datetime("us", "UTC"))
 
 
-def weighted(random: np.random.Generator, weights: np.ndarray, count: int) -> np.ndarray:
+def weighted(random: np.random.Generator, weights: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.int64]:
     """Indices drawn with the given weights, by inverting their running sum."""
     edges = np.cumsum(weights)
-    return np.searchsorted(edges, random.random(count) * edges[-1], side="right").astype(np.int64)
+    picks: npt.NDArray[np.int64] = np.searchsorted(edges, random.random(count) * edges[-1], side="right").astype(
+        np.int64
+    )
+    return picks
 
 
 def share_of(random: np.random.Generator, count: int, rate: float) -> int:

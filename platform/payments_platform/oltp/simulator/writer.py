@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 def begin(session: "Session", load_id: str) -> None:
     """Settings of the transaction that follows: event times come from the rows, and the load is named."""
-    session.execute("SELECT set_config('payments.event_time', 'row', true), set_config('payments.load_id', %s, true)", (load_id,))
+    session.execute(
+        "SELECT set_config('payments.event_time', 'row', true), set_config('payments.load_id', %s, true)", (load_id,)
+    )
     # A crash loses at most whole loads that the next run writes again.
     session.execute("SET LOCAL synchronous_commit = off")
 
