@@ -8,7 +8,7 @@ import csv
 import json
 import sys
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from itertools import islice
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from payments_platform.warehouse.query import Answer
 
 app = typer.Typer()
-_out, _err = Console(), Console(stderr=True, highlight=False)
+_err = Console(stderr=True, highlight=False)
 DBT = Path(__file__).resolve().parents[3] / "dbt"
 
 
@@ -93,7 +93,7 @@ def _print_table(answer: "Answer", limit: int) -> None:
         table.add_row(*(Text(_text(cell)) for cell in row))
     more = sum(1 for _ in answer.rows)
     # Into a file or a pipe, a column is as wide as it must be.
-    _out.print(table, width=None if _out.is_terminal else 10_000)
+    Console(width=None if sys.stdout.isatty() else 10_000).print(table)
     if more:
         _err.print(f"{more:,} more rows; raise --limit, or use --format csv.", markup=False)
 
@@ -122,16 +122,17 @@ def _plain(cell: Any) -> Any:  # noqa: ANN401 - a cell of any type
 
 def _text(cell: Any) -> str:  # noqa: ANN401 - a cell of any type
     """Null is empty; times are ISO 8601 in UTC; decimals are written out, never in powers of ten."""
-    if cell is None:
-        return ""
-    if isinstance(cell, bool):
-        return str(cell).lower()
-    if isinstance(cell, Decimal):
-        return format(cell, "f")
-    if isinstance(cell, datetime):
-        return cell.isoformat().replace("+00:00", "Z")
-    if isinstance(cell, date):
-        return cell.isoformat()
-    if isinstance(cell, (list, tuple, dict)):
-        return json.dumps(_plain(cell), ensure_ascii=False)
-    return str(cell)
+    match cell:
+        case None:
+            text = ""
+        case bool():
+            text = str(cell).lower()
+        case Decimal():
+            text = format(cell, "f")
+        case datetime():
+            text = cell.isoformat().replace("+00:00", "Z")
+        case list() | tuple() | dict():
+            text = json.dumps(_plain(cell), ensure_ascii=False)
+        case _:
+            text = str(cell)
+    return text
