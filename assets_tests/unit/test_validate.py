@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from assets_tests.fakes.storage import MemoryStorage
 from payments_platform.batch.errors import UnknownColumn
-from payments_platform.batch.validate import Split, day_problems, duplicate_keys, split, split_day
+from payments_platform.batch.validate import Split, day_problems, split, split_day
 from payments_platform.contracts import catalogue
 from payments_platform.contracts.dataset import Rule, Severity
+from payments_platform.contracts.pandera_schema import duplicate_keys
 from payments_platform.contracts.payments import CLEAN_TRANSACTIONS, QUARANTINE_TRANSACTIONS, RAW_TRANSACTIONS
 from payments_platform.contracts.sample import sample
 from payments_platform.lake.partitions import Lake
@@ -137,9 +138,8 @@ def test_each_defect_is_quarantined_under_its_rule(rule: str, broken: dict[str, 
 def test_two_good_versions_of_one_position_fail_the_day_by_its_key() -> None:
     raw = pl.concat([sample(RAW_TRANSACTIONS, 1)] * 2)
     clean = rows_of(split_day(raw.lazy(), CLEAN_TRANSACTIONS).clean)
-    assert duplicate_keys(clean.lazy(), CLEAN_TRANSACTIONS) == 1
-    assert duplicate_keys(raw.lazy(), RAW_TRANSACTIONS) == 1
-    assert duplicate_keys(sample(RAW_TRANSACTIONS, 4).lazy(), RAW_TRANSACTIONS) == 0
+    assert [found.count for found in duplicate_keys(CLEAN_TRANSACTIONS, clean.lazy())] == [1]
+    assert duplicate_keys(RAW_TRANSACTIONS, sample(RAW_TRANSACTIONS, 4).lazy()) == []
 
 
 def test_a_day_with_too_many_bad_rows_or_a_lost_one_fails_as_a_whole() -> None:

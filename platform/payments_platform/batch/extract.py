@@ -33,6 +33,11 @@ __all__ = ["Extraction", "SourceConnections", "Totals", "extract_days", "in_memo
 FRAME_ROWS: Final = 250_000
 # Opening an Arrow session costs as much as reading so many rows (the driver reads the catalogue of types first).
 SESSION_ROWS: Final = 100_000
+# Names of the counts that an extraction leaves in the manifest; sums are followed by the currency.
+SOURCE_ROWS: Final = "source_rows"
+SOURCE_SUM: Final = "source_minor:"
+SOURCE_EPOCH: Final = "source_epoch"
+MASKED: Final = "masked_values"
 _DIGEST_SPACE: Final = 2**64
 
 
@@ -51,6 +56,7 @@ class Extraction:
     dataset: Dataset
     day: date
     totals: Totals
+    epoch: int = 1
     frames: Iterator[pl.DataFrame] = field(default_factory=lambda: iter(()))
     _digests: Counter[str] = field(default_factory=Counter)
     _masked: int = 0
@@ -67,8 +73,8 @@ class Extraction:
 
     def counts(self) -> dict[str, int]:
         """Totals at the source and values in which a card number was masked, for the manifest."""
-        sums = {f"source_minor:{currency}": total for currency, total in self.totals.sums.items()}
-        return {"source_rows": self.totals.rows, "masked_values": self._masked, **sums}
+        sums = {f"{SOURCE_SUM}{currency}": total for currency, total in self.totals.sums.items()}
+        return {SOURCE_EPOCH: self.epoch, SOURCE_ROWS: self.totals.rows, MASKED: self._masked, **sums}
 
     def passing(self, parts: Iterable["Part"]) -> Iterator[pl.DataFrame]:
         """Hand on the rows of each part, noting its digests."""
@@ -113,7 +119,7 @@ def extract_days(
         with ReadAhead(chunks, lambda: _reading(source, held, dataset, epoch), min(workers, worth)) as ahead:
             for day in days:
                 totals, of_day = planned[day]
-                extraction = Extraction(dataset, day, totals)
+                extraction = Extraction(dataset, day, totals, epoch)
                 extraction.frames = extraction.passing(ahead.take(chunk) for chunk in of_day)
                 yield day, extraction
 
@@ -131,14 +137,19 @@ def in_memory_extraction(dataset: Dataset, frame: pl.DataFrame, day: date = date
 
 
 def finished(frame: pl.DataFrame, dataset: Dataset) -> Part:
-    """Mask and digest a frame that has the contract's schema."""
+    """Digest and mask a frame that has the contract's schema.
+
+    The digest is of the rows as the source has them: a better mask must not look like a changed source.
+    """
+    digests = _digests_by_load(frame, dataset) if is_history(dataset) else {}
     masked, count = mask_frame(frame, dataset)
-    if not is_history(dataset):
-        return Part(masked, {}, count)
+    return Part(masked, digests, count)
+
+
+def _digests_by_load(frame: pl.DataFrame, dataset: Dataset) -> dict[str, int]:
     columns = [name for name in dataset.names if name != EPOCH]
-    plan = masked.lazy().select(pl.col("load_id").fill_null(""), pl.struct(*columns).hash(seed=0).alias("digest"))
-    by_load = plan.group_by("load_id").agg(pl.col("digest").sum()).collect(engine="streaming")
-    return Part(masked, dict(by_load.iter_rows()), count)
+    plan = frame.lazy().select(pl.col("load_id").fill_null(""), pl.struct(*columns).hash(seed=0).alias("digest"))
+    return dict(plan.group_by("load_id").agg(pl.col("digest").sum()).collect(engine="streaming").iter_rows())
 
 
 def _condition(dataset: Dataset, day: date) -> str:

@@ -138,15 +138,7 @@ def day_problems(manifest: Manifest, clean: Dataset, raw_rows: int) -> list[DayP
             f"raw {raw_rows} rows, but clean {kept} + quarantine {bad} + superseded {older} = {kept + bad + older}"
         )
         problems.append(DayProblem("P-rows-conserved", finding))
-    if raw_rows and bad / raw_rows > clean.max_bad_ratio:
+    if bad > clean.tolerated_bad_rows and bad / raw_rows > clean.max_bad_ratio:
         finding = f"{bad} of {raw_rows} rows are quarantined ({bad / raw_rows:.2%}), allowed {clean.max_bad_ratio:.2%}"
         problems.append(DayProblem("P-bad-ratio", finding))
     return problems
-
-
-def duplicate_keys(frame: pl.LazyFrame, dataset: Dataset) -> int:
-    """How many rows exceed one per primary key, over the whole day; only key columns are read."""
-    key = pl.struct(*dataset.primary_key) if len(dataset.primary_key) > 1 else pl.col(dataset.primary_key[0])
-    counted = frame.select((pl.len() - key.n_unique()).alias("surplus")).collect(engine="streaming")
-    surplus: int = counted.item()
-    return surplus

@@ -61,6 +61,10 @@ class Storage(Protocol):
         """The rows of Parquet files, lazily; of no file: no rows with the schema."""
         ...
 
+    def location(self, path: str) -> str:
+        """Where another engine on this platform, such as the warehouse, finds a file."""
+        ...
+
     def stat(self, path: str) -> StoredFile | None:
         """Size and time of one file, or None."""
         ...
@@ -117,6 +121,9 @@ class LocalStorage:
             return pl.LazyFrame(schema=schema)
         files = [self.root / path for path in paths]
         return pl.scan_parquet(files, schema=schema, hive_partitioning=False, glob=False)
+
+    def location(self, path: str) -> str:
+        return str(self.root / path)
 
     def stat(self, path: str) -> StoredFile | None:
         try:
