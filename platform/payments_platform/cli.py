@@ -10,7 +10,7 @@ import typer
 import typer.core
 from rich.console import Console
 
-from payments_platform.commands import docs, source, stack, warehouse
+from payments_platform.commands import backfill, demo, docs, source, stack, warehouse
 from payments_platform.errors import ExplainedError
 
 # Errors of clients are shown without a traceback as well: where the server is and what it said is all one needs.
@@ -49,3 +49,5 @@ app.add_typer(stack.app)
 app.add_typer(docs.app)
 app.add_typer(source.app)
 app.add_typer(warehouse.app)
+app.add_typer(backfill.app)
+app.add_typer(demo.app)

@@ -11,6 +11,8 @@ import dagster as dg
 
 from payments_platform.settings import Settings
 
+Tags = Mapping[str, str]
+
 
 @dataclass(frozen=True)
 class RunOutcome:
@@ -29,12 +31,11 @@ def instance_of(settings: Settings) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def run_job(
-    definitions: dg.Definitions, job_name: str, instance: dg.DagsterInstance, tags: Mapping[str, str] | None = None
-) -> RunOutcome:
+def run_job(definitions: dg.Definitions, job_name: str, instance: dg.DagsterInstance, tags: Tags) -> RunOutcome:
     """Run a job here and now. Its events are recorded as they happen, so the UI shows it running."""
-    job = definitions.get_job_def(job_name)
-    result = job.execute_in_process(instance=instance, tags=dict(tags or {}), raise_on_error=False)
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    job = definitions.resolve_job_def(job_name)
+    result = job.execute_in_process(instance=instance, tags=dict(tags), run_config=quiet, raise_on_error=False)
     problems = [_step_problem(event) for event in result.all_events if event.is_step_failure]
     problems += [
         f"check {check.check_name} of {check.asset_key.to_user_string()}: {check.description or 'failed'}"

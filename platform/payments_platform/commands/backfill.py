@@ -3,15 +3,23 @@
 Belongs here: the command's arguments and what it prints. Does not: how a job runs (clients/dagster.py).
 """
 
+from contextlib import redirect_stdout
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
 
 from payments_platform.errors import ExplainedError
 
+if TYPE_CHECKING:
+    from payments_platform.clients.dagster import Tags
+
 app = typer.Typer()
+# Dagster's own names of what a run covers.
+RANGE_START: Final = "dagster/asset_partition_range_start"
+RANGE_END: Final = "dagster/asset_partition_range_end"
+PARTITION: Final = "dagster/partition"
 
 
 class BackfillFailed(ExplainedError):
@@ -46,34 +54,47 @@ def backfill(
             f"days must lie between {settings.first_partition} (PAYMENTS_FIRST_PARTITION) and yesterday, {newest},"
             " and --from must not be after --to"
         )
-    _run(first, last, models=models)
+    build(first, last, models=models)
 
 
-def _run(first: date, last: date, *, models: bool) -> None:
+def build(first: date, last: date, *, models: bool) -> None:
+    """Run the lake half in ranges, then the models once. Raises BackfillFailed naming what did not pass."""
+    from payments_platform.clients.dagster import Tags
+    from payments_platform.settings import load_settings
+
+    settings = load_settings()
+    runs: list[tuple[str, str, Tags]] = [
+        (f"{start} … {end}", "lake_to_landing", {RANGE_START: str(start), RANGE_END: str(end)})
+        for start, end in ranges(first, last, settings.days_per_run)
+    ]
+    _run_all([*runs, *([("models", "warehouse_models", {})] if models else [])])
+
+
+def run_daily(day: date) -> None:
+    """Run the daily job for one day, as its schedule does."""
+    _run_all([(str(day), "daily_oltp_to_dwh", {PARTITION: str(day)})])
+
+
+def _run_all(runs: "list[tuple[str, str, Tags]]") -> None:
     from time import monotonic
 
     from payments_platform.clients.dagster import instance_of, run_job
     from payments_platform.definitions import defs
     from payments_platform.settings import load_settings
 
-    console, settings = Console(stderr=True), load_settings()
-    problems: list[str] = []
-    with instance_of(settings) as instance:
-        for start, end in ranges(first, last, settings.days_per_run):
+    console, problems = Console(stderr=True, highlight=False), list[str]()
+    settings = load_settings()
+    log = settings.home / "logs" / "jobs.log"
+    with instance_of(settings) as instance, log.open("a") as output, redirect_stdout(output):
+        for label, job, tags in runs:
             started = monotonic()
-            tags = {"dagster/asset_partition_range_start": str(start), "dagster/asset_partition_range_end": str(end)}
-            outcome = run_job(defs, "lake_to_landing", instance, tags)
+            with console.status(f"{label}: {job}"):
+                outcome = run_job(defs, job, instance, tags)
+            console.print(f"{label}: {'done' if outcome.is_success else 'failed'} in {monotonic() - started:.1f} s")
             problems += outcome.problems
-            console.print(
-                f"{start} … {end}: {'landed' if outcome.is_success else 'failed'} in {monotonic() - started:.1f} s"
-            )
-        if models:
-            started = monotonic()
-            outcome = run_job(defs, "warehouse_models", instance)
-            problems += outcome.problems
-            console.print(f"models: {'built' if outcome.is_success else 'failed'} in {monotonic() - started:.1f} s")
     if problems:
-        raise BackfillFailed("\n".join(problems[:20]) + "\nMend the cause and run the same command again.")
+        text = "\n".join(problems[:20])
+        raise BackfillFailed(f"{text}\nWhat the jobs printed: {log}. Mend the cause and run the same command again.")
 
 
 def ranges(first: date, last: date, size: int) -> list[tuple[date, date]]:

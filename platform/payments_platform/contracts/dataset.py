@@ -66,7 +66,8 @@ class Dataset:
 
     ``sums`` names the (amount, currency) columns whose totals are reconciled. ``keeps_history`` datasets feed a
     slowly changing dimension: every good version stays. ``max_bad_ratio`` is the share of quarantined rows above
-    which the whole day fails. ``retention`` None keeps for ever.
+    which the whole day fails, once they are more than ``tolerated_bad_rows`` (a table of six rows a day must not fail
+    for one). ``retention`` None keeps for ever.
     """
 
     key: AssetPath
@@ -80,6 +81,7 @@ class Dataset:
     sums: tuple[str, str] | None = None
     keeps_history: bool = False
     max_bad_ratio: float = 0.05
+    tolerated_bad_rows: int = 20
 
     def __post_init__(self) -> None:
         """Refuse a contract that contradicts itself, at import, where the author sees it."""

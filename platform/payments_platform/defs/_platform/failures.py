@@ -25,13 +25,19 @@ def explained(op: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
     def run(context: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:  # noqa: ANN401 - the signature is the op's
         try:
             yield from op(context, *args, **kwargs)
-        except dg.Failure:
-            raise
         except Exception as error:
             error_class = classify(error)
             if error_class == "transient":
                 raise
-            text = str(error) if isinstance(error, ExplainedError) else f"{type(error).__name__}: {error}"
-            raise dg.Failure(description=text, metadata={"error_class": error_class}, allow_retries=False) from error
+            raise dg.Failure(_text(error), metadata={"error_class": error_class}, allow_retries=False) from error
 
     return run
+
+
+def _text(error: Exception) -> str:
+    """What to show: our own errors whole; of a library's only the first line, the rest may quote rows."""
+    if isinstance(error, ExplainedError):
+        return str(error)
+    if isinstance(error, dg.Failure) and error.description:
+        return error.description
+    return f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')}"

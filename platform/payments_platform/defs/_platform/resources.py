@@ -90,7 +90,7 @@ def resources() -> dict[str, dg.ResourceDefinition]:
     return {
         SOURCE: dg.ResourceDefinition(lambda _: Source(load_settings())),
         LAKE: dg.ResourceDefinition(lambda _: _lake(load_settings())),
-        LAKE_IO: dg.ResourceDefinition(_lake_io, required_resource_keys={LAKE}),
+        LAKE_IO: dg.IOManagerDefinition(_lake_io, required_resource_keys={LAKE}),
         WAREHOUSE: dg.ResourceDefinition(lambda _: _warehouse(load_settings())),
         DBT: dg.ResourceDefinition(lambda _: _dbt()),
     }

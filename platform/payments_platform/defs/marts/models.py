@@ -9,6 +9,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
 
 from payments_platform.contracts.catalogue import DATASETS, of_zone
+from payments_platform.defs._platform.failures import RETRY, explained
 from payments_platform.defs._platform.resources import WAREHOUSE_POOL
 from payments_platform.defs._platform.specs import contract_metadata
 from payments_platform.defs._platform.warehouse_checks import model_checks
@@ -56,7 +57,9 @@ class ContractTranslator(DagsterDbtTranslator):
     name="warehouse_models",
     pool=WAREHOUSE_POOL,
     op_tags={"zone": "marts"},
+    retry_policy=RETRY,
 )
+@explained
 def warehouse_models(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
     """Run ``dbt build``: models and their tests in order; a failed error-severity test stops what reads the model."""
     yield from dbt.cli(["build"], context=context).stream()

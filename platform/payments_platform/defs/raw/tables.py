@@ -5,28 +5,39 @@ The datasets differ by their contract alone, so one factory makes them.
 
 from collections.abc import Iterator
 from datetime import date
-from typing import Any
 
 import dagster as dg
 
+from payments_platform.batch.reconcile import digests_checked_against, unreconciled
 from payments_platform.contracts.catalogue import of_zone
 from payments_platform.contracts.dataset import Dataset
 from payments_platform.defs._platform.lake_assets import DayOutputs, lake_assets
-from payments_platform.defs._platform.lake_checks import follows_contract, lake_checks
+from payments_platform.defs._platform.lake_checks import LakeCheck, follows_contract, lake_checks
 from payments_platform.defs._platform.resources import SOURCE
 from payments_platform.defs.oltp.tables import key_of_source
+from payments_platform.lake.partitions import Lake
 
 
 def _raw(dataset: Dataset) -> dg.AssetsDefinition:
     @lake_assets(dataset, name=f"raw_{dataset.table}", deps=[key_of_source(dataset)], resources={SOURCE})
     def extract(context: dg.AssetExecutionContext, days: list[date]) -> Iterator[tuple[date, DayOutputs]]:
-        source: Any = context.resources.source
+        source, lake = context.resources.source, context.resources.lake
         for day, extraction in source.extract(dataset, days):
             context.log.info("%s[%s]: extracting %d rows", dataset.name, day, extraction.totals.rows)
-            yield day, DayOutputs((extraction.frames,), source_digests=extraction.source_digests)
+            unchanged = digests_checked_against(lake.manifest(dataset, day), extraction)
+            yield day, DayOutputs((extraction.frames,), extraction.counts, unchanged)
 
     return extract
 
 
+def _checks(dataset: Dataset) -> dg.AssetChecksDefinition:
+    def judge(lake: Lake, day: date) -> list[str]:
+        manifest = lake.manifest(dataset, day)
+        return [str(found) for found in unreconciled(manifest)] if manifest else []
+
+    text = "Rows, and the sum of each currency, are those that the source counted in the same snapshot."
+    return lake_checks(follows_contract(dataset), LakeCheck(dataset, "reconciliation", text, judge))
+
+
 raw_tables = [_raw(dataset) for dataset in of_zone("raw")]
-raw_checks = [lake_checks(follows_contract(dataset)) for dataset in of_zone("raw")]
+raw_checks = [_checks(dataset) for dataset in of_zone("raw")]
