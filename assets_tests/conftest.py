@@ -84,6 +84,7 @@ def _replace(home: Path, *, template: str, database: str) -> None:
         connection.execute(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC")
         for user in next(iter(PRIMARY.databases.values())):
             connection.execute(f"GRANT CONNECT ON DATABASE {database} TO {user}")
+        connection.execute(f"GRANT TEMPORARY ON DATABASE {database} TO payments_loader")
 
 
 def _silent(text: str) -> None:
