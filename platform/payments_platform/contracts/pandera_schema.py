@@ -63,11 +63,9 @@ def pandera_schema(dataset: Dataset) -> "pa.DataFrameSchema":
 
 
 def validate(dataset: Dataset, frame: pl.DataFrame) -> list[Violation]:
-    """What a collected frame breaks of its contract; [] when nothing. Uniqueness is of the whole day: duplicate_keys."""
+    """What a collected frame breaks of its contract; [] for nothing. Uniqueness is of the whole day: duplicate_keys."""
     if not isinstance(frame, pl.DataFrame):
-        raise TypeError(  # type: ignore[unreachable]
-            f"{dataset.name}: validate a collected frame; the values of a lazy one are not looked at"
-        )
+        raise TypeError(f"{dataset.name}: validate a collected frame; the values of a lazy one are not looked at")
     from pandera.errors import SchemaErrors
 
     try:
