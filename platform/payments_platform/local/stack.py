@@ -4,17 +4,14 @@ Belongs here: what `payments up`, `down` and `status` do. Does not: any one serv
 language (supervision), printing (commands/).
 """
 
-import os
-import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from payments_platform.local import dotenv, ports
 from payments_platform.local.failures import StackError
-from payments_platform.local.home import DEFAULT_NAME, Home, file_lock
+from payments_platform.local.home import DEFAULT_NAME, Home
 from payments_platform.local.servers import dagster
 from payments_platform.local.servers.dagster import DAEMON, WEBSERVER
 from payments_platform.local.servers.guardian import Guardian
@@ -25,6 +22,8 @@ from payments_platform.local.supervision import State, Supervisor
 SUPERVISOR = "supervisor"
 SUPERVISOR_PORT = 9001
 _READY_SECONDS = 180.0
+# A server that ends at once is tried again for this long: the last sessions of a killed one may still be ending.
+_CRASH_SECONDS = 6.0
 
 Say = Callable[[str], None]
 
@@ -74,11 +73,12 @@ def up(request: Request) -> list[ServiceStatus]:
     home.create()
     with home.lock():
         wanted = services(ui=request.ui, stop_with=request.stop_with)
-        with _port_lock():
-            site = _site(request, wanted)
-            supervisor = supervisor_of(site)
-            home.save_services({it.name: it.address(site) for it in wanted} | _supervisor_address(site))
-            _start_all(site, supervisor, wanted, request.say)
+        site = _site(request, wanted)
+        supervisor = supervisor_of(site)
+        home.save_services({it.name: it.address(site) for it in wanted} | _supervisor_address(site))
+        # Commands run jobs against the instance, with or without its pages.
+        WEBSERVER.prepare(site)
+        _start_all(site, supervisor, wanted, request.say)
         if _owns_dotenv(request.home, request.project):
             dotenv.write(request.project / ".env", dagster.environment(site))
         return _status(site, supervisor, wanted)
@@ -93,7 +93,7 @@ def down(home: Home, say: Say) -> bool:
         if site is None:
             return False
         supervisor = supervisor_of(site)
-        ran = supervisor.alive()
+        ran = supervisor.settle()
         if ran:
             states = supervisor.states()
             for service in reversed(services(ui=True)):
@@ -144,11 +144,14 @@ def _site(request: Request, wanted: Sequence[Service]) -> Site:
     _heal(Site(home, before, passwords, request.project), [it for it in wanted if it.name not in running])
     usual = {SUPERVISOR: SUPERVISOR_PORT, **{it.name: it.port for it in wanted if it.port is not None}}
     chosen = {name: port for name, port in before.items() if name in running}
-    for name, port in usual.items():
-        if name not in chosen:
-            default = 0 if request.any_ports else port
-            others = {number for other, number in usual.items() if other != name}
-            chosen[name] = _choose(name, before.get(name), default, {*chosen.values(), *others}, request.say)
+    with ports.claims() as claimed:
+        for name, port in usual.items():
+            if name not in chosen:
+                default = 0 if request.any_ports else port
+                others = {number for other, number in usual.items() if other != name}
+                reserved = {*chosen.values(), *others, *claimed}
+                chosen[name] = _choose(name, before.get(name), default, reserved, request.say)
+        claimed.update(chosen.values())
     return Site(home, chosen, passwords, request.project, request.environment)
 
 
@@ -160,7 +163,7 @@ def _running(home: Home, before: Mapping[str, int], passwords: Mapping[str, str]
     if SUPERVISOR not in before:
         return set()
     supervisor = Supervisor(home, before[SUPERVISOR], passwords["supervisor"])
-    if not supervisor.alive():
+    if not supervisor.settle():
         return set()
     return {SUPERVISOR, *(name for name, state in supervisor.states().items() if state.runs)}
 
@@ -214,12 +217,13 @@ def _start(site: Site, supervisor: Supervisor, service: Service, say: Say) -> No
 def wait_ready(site: Site, supervisor: Supervisor, service: Service, seconds: float = _READY_SECONDS) -> None:
     """Wait until the service serves; raises ``StackError`` with its last log lines at once when it gave up."""
     deadline = time.monotonic() + seconds
-    seen = ""
+    crashed: float | None = None
+    seen, then = "", "payments doctor"
     while time.monotonic() < deadline:
         try:
             service.check(site)
         except Broken as why:
-            seen = str(why)
+            seen, then = str(why), "mend what the message names, then: payments up"
             break
         except NotReady as why:
             seen = str(why)
@@ -228,10 +232,12 @@ def wait_ready(site: Site, supervisor: Supervisor, service: Service, seconds: fl
         state = supervisor.states().get(service.name)
         if state is None or state.failed:
             break
+        if state.word == "BACKOFF":
+            crashed = crashed or time.monotonic()
+            if time.monotonic() - crashed > _CRASH_SECONDS:
+                break
         time.sleep(0.1)
-    raise StackError(
-        f"{service.name} did not become ready: {seen}.", "payments doctor", log=site.home.log_of(service.name)
-    )
+    raise StackError(f"{service.name} did not become ready: {seen}.", then, log=site.home.log_of(service.name))
 
 
 def _status(site: Site, supervisor: Supervisor, known: Sequence[Service]) -> list[ServiceStatus]:
@@ -259,11 +265,6 @@ def _owns_dotenv(home: Home, project: Path) -> bool:
 
 def _supervisor_address(site: Site) -> dict[str, dict[str, object]]:
     return {SUPERVISOR: {"host": site.host, "port": site.ports[SUPERVISOR]}}
-
-
-def _port_lock() -> AbstractContextManager[None]:
-    """Two stacks that start at the same moment would choose the same free port; one waits for the other."""
-    return file_lock(Path(tempfile.gettempdir()) / f"payments-ports-{os.getuid()}.lock")
 
 
 def _migrate(home: Home) -> None:
