@@ -53,7 +53,7 @@ def test_the_default_place_may_hold_what_our_own_tools_wrote_first(tmp_path: Pat
     assert Home(place).exists()
 
 
-@pytest.mark.parametrize("character", ['"', "'", ";", "#", "\n"])
+@pytest.mark.parametrize("character", ['"', "'", ";", "#", "%", "\n"])
 def test_a_path_that_would_break_a_configuration_file_is_refused(tmp_path: Path, character: str) -> None:
     with pytest.raises(StackError, match="PAYMENTS_HOME"):
         Home(tmp_path / f"a{character}b").create()

@@ -21,11 +21,11 @@ from payments_platform.settings import POSTGRES_USERS
 MARKER = "payments-home.json"
 # Where the home lies in a checkout unless PAYMENTS_HOME says otherwise.
 DEFAULT_NAME = ".local"
-FOLDERS = ("config", "data", "run", "logs", "cache", "lake", "warehouse", "dagster")
+FOLDERS = ("config", "data", "run", "logs", "cache", "lake", "warehouse", "dagster", "simulator", "loads")
 # What `reset` keeps: downloads, so that the next `up` works offline.
 _KEPT_BY_RESET = ("cache",)
 # Characters that would change the meaning of a line in a server's configuration file.
-_FORBIDDEN = "\"';#\n\r\\"
+_FORBIDDEN = "\"';#%\n\r\\"
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Home:
         """Raise unless this folder is, or may become, a home."""
         if any(character in str(self.root) for character in _FORBIDDEN):
             raise StackError(
-                f"The home {self.root} has a quote, a backslash, ';' or '#' in its path.",
+                f"The home {self.root} has a quote, a backslash, ';', '#' or '%' in its path.",
                 "set PAYMENTS_HOME to another folder",
             )
         if not self.exists():

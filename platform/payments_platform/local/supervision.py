@@ -26,6 +26,7 @@ USER = "payments"
 _ALREADY_STARTED, _NOT_RUNNING, _ALREADY_ADDED = 60, 70, 90
 # XML-RPC takes its arguments by position only.
 _WAIT, _DO_NOT_WAIT = True, False
+_SETTLE_SECONDS = 10.0
 _GONE = (OSError, http.client.HTTPException, ProtocolError)
 
 
@@ -66,6 +67,19 @@ class Supervisor:
             return bool(self._call("getIdentification") == self._identifier)
         except (*_GONE, Fault, ValueError, SyntaxError):
             return False
+
+    def settle(self) -> bool:
+        """Say whether the supervisor answers, giving one that is just starting the time to; ends one that is stuck."""
+        process = self._process()
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while process is not None and process.is_running() and time.monotonic() < deadline:
+            if self.alive():
+                return True
+            time.sleep(0.1)
+        if process is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        return self.alive()
 
     def configure(self, programs: Mapping[str, Program]) -> None:
         """Write the configuration; a running supervisor takes it over without touching unchanged programs."""
@@ -127,20 +141,14 @@ class Supervisor:
         return self._home.run / "supervisord.pid"
 
     def _process(self) -> psutil.Process | None:
-        try:
-            process = psutil.Process(int(self._pid_file.read_text(encoding="ascii")))
-            return process if str(self._file) in process.cmdline() else None
-        except (OSError, ValueError, psutil.Error):
-            return None
+        """Return the process that runs with this home's configuration: pid files lie after a crash."""
+        for process in psutil.process_iter(["cmdline"]):
+            words = process.info["cmdline"] or []
+            if str(self._file) in words and "supervisor.supervisord" in words:
+                return process
+        return None
 
     def _start(self) -> None:
-        stale = self._process()
-        if stale is not None:
-            raise StackError(
-                f"The supervisor of this stack (process {stale.pid}) runs but does not answer.",
-                f"kill {stale.pid}; payments up",
-                log=self._home.log_of("supervisord"),
-            )
         self._pid_file.unlink(missing_ok=True)
         log = self._home.log_of("supervisord")
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._file)]
