@@ -62,7 +62,7 @@ def model_checks(models: Sequence[Dataset]) -> dg.AssetChecksDefinition:
     """One check per model, in one op after dbt: whole small models, of incremental ones what the last build touched."""
 
     @dg.multi_asset_check(
-        name="warehouse_models_checks",
+        name="dbt_models_checks",
         specs=[_spec(model) for model in models],
         required_resource_keys={WAREHOUSE},
         pool=WAREHOUSE_POOL,

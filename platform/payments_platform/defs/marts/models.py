@@ -54,13 +54,13 @@ class ContractTranslator(DagsterDbtTranslator):
 @dbt_assets(
     manifest=_manifest(),
     dagster_dbt_translator=ContractTranslator(),
-    name="warehouse_models",
+    name="dbt_models",
     pool=WAREHOUSE_POOL,
     op_tags={"zone": "marts"},
     retry_policy=RETRY,
 )
 @explained
-def warehouse_models(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
+def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
     """Run ``dbt build``: models and their tests in order; a failed error-severity test stops what reads the model."""
     yield from dbt.cli(["build"], context=context).stream()
 
