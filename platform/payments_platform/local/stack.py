@@ -76,8 +76,9 @@ def up(request: Request) -> list[ServiceStatus]:
         site = _site(request, wanted)
         supervisor = supervisor_of(site)
         home.save_services({it.name: it.address(site) for it in wanted} | _supervisor_address(site))
-        # Commands run jobs against the instance, with or without its pages.
-        WEBSERVER.prepare(site)
+        if not request.ui:
+            # Commands run jobs against the instance without its pages too; with them, they prepare it themselves.
+            WEBSERVER.prepare(site)
         _start_all(site, supervisor, wanted, request.say)
         if _owns_dotenv(request.home, request.project):
             dotenv.write(request.project / ".env", dagster.environment(site))
@@ -209,9 +210,21 @@ def _start(site: Site, supervisor: Supervisor, service: Service, say: Say) -> No
     if running and changed:
         say(f"restarting {service.name}: its configuration changed")
         supervisor.stop([service.name])
+    elif running and _is_broken(site, service):
+        say(f"restarting {service.name}: it runs but cannot serve")
+        supervisor.stop([service.name])
     elif not running:
         say(f"starting {service.name}")
     supervisor.start(service.name)
+
+
+def _is_broken(site: Site, service: Service) -> bool:
+    """Whether only a restart can help, as when the definitions it loaded did not load and have been mended since."""
+    try:
+        service.check(site)
+    except NotReady as why:
+        return isinstance(why, Broken)
+    return False
 
 
 def wait_ready(site: Site, supervisor: Supervisor, service: Service, seconds: float = _READY_SECONDS) -> None:
