@@ -88,7 +88,7 @@ def run_dbt(path: Path, *arguments: str, manifest: bool = True) -> Any:  # noqa:
         with patch.dict(os.environ, variables):
             runner = dbtRunner(manifest=_manifest() if manifest else None)
             result = runner.invoke(["--quiet", *arguments, *folders, "--log-path", _target(), "--no-use-colors"])
-        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call] # dbt-duckdb has no types
+        DuckDBConnectionManager.close_all_connections()
         gc.collect()
     if not result.success:
         failed = [

@@ -125,7 +125,7 @@ def _state(name: str, state: Version) -> dict[str, object]:
 
 
 def land_something(box: WarehouseBox, world: World, *, final: bool) -> None:
-    """Land days in random order; before the end some days only, with some of their rows: later loads add and take away."""
+    """Land days in random order; before the end only some, with some of their rows: later loads add and take away."""
     keys = [(table, day) for table in (MERCHANTS, CUSTOMERS, METHODS, TRANSACTIONS) for day in DAYS]
     world.random.shuffle(keys)
     for table, day in keys if final else keys[: len(keys) // 2]:

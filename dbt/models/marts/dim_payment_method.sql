@@ -5,24 +5,24 @@
     ) }}"
 ) }}
 -- The last state decides (type 1): what a card was at the time of a payment does not change with it.
-with versions as (
-  select * from {{ ref('stg_payment_methods') }}
+{% set touched -%}
   {% if is_incremental() -%}
-  where payment_method_id in (
     {{ touched_keys(ref('stg_payment_methods'), 'payment_methods', 'payment_method_id') }}
     union
     select payment_method_id from {{ this }} where is_inferred
-  )
   {%- endif %}
+{%- endset -%}
+with picked as (
+  {{ latest_day(ref('stg_payment_methods'), 'payment_method_id', touched | trim) }}
 ),
 latest as (
   select
-    *,
-    max(load_sequence) over (partition by payment_method_id) as key_sequence
-  from versions
-  qualify row_number() over (
-    partition by payment_method_id order by epoch desc, version desc, partition_date desc
-  ) = 1
+    versions.*,
+    picked.key_sequence
+  from picked
+  inner join {{ ref('stg_payment_methods') }} as versions
+    on versions.payment_method_id = picked.payment_method_id
+    and versions.partition_date = picked.partition_date
 ),
 members as (
   select

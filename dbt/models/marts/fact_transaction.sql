@@ -2,35 +2,40 @@
     unique_key='transaction_id',
     pre_hook="{{ delete_vanished('stg_transactions', 'transactions', 'transaction_id') }}"
 ) }}
-with versions as (
-  select * from {{ ref('stg_transactions') }}
-  {% if is_incremental() -%}
-  where transaction_id in (
-    {{ touched_keys(ref('stg_transactions'), 'transactions', 'transaction_id') }}
-    union
-    -- Payments whose dimension's versions have changed since: their key is gone or no longer covers created_at.
+{% set rekeyed %}
+    -- Payments whose dimension's versions have changed since: their key is gone, is
+    -- the unknown one although they name somebody, or no longer covers created_at.
     select fact.transaction_id
     from {{ this }} as fact
     left join {{ ref('dim_merchant') }} as merchant on merchant.merchant_key = fact.merchant_key
     left join {{ ref('dim_customer') }} as customer on customer.customer_key = fact.customer_key
     left join {{ ref('dim_payment_method') }} as method on method.payment_method_key = fact.payment_method_key
-    where merchant.merchant_key is null
+    where merchant.merchant_id is distinct from fact.merchant_id
       or fact.created_at < merchant.effective_from
       or fact.created_at >= merchant.effective_to
-      or customer.customer_key is null
+      or customer.customer_token is distinct from fact.customer_token
       or fact.created_at < customer.effective_from
       or fact.created_at >= customer.effective_to
-      or method.payment_method_key is null
-  )
+      or method.payment_method_id is distinct from fact.payment_method_id
+{% endset -%}
+{% set touched -%}
+  {% if is_incremental() -%}
+    {{ touched_keys(ref('stg_transactions'), 'transactions', 'transaction_id') }}
+    union
+    {{ rekeyed }}
   {%- endif %}
+{%- endset -%}
+with picked as (
+  {{ latest_day(ref('stg_transactions'), 'transaction_id', touched | trim) }}
 ),
--- The highest position wins; of two landings of one position, the later day, whichever was loaded first.
 latest as (
   select
-    *,
-    max(load_sequence) over (partition by transaction_id) as key_sequence
-  from versions
-  qualify row_number() over (partition by transaction_id order by epoch desc, version desc, partition_date desc) = 1
+    versions.*,
+    picked.key_sequence
+  from picked
+  inner join {{ ref('stg_transactions') }} as versions
+    on versions.transaction_id = picked.transaction_id
+    and versions.partition_date = picked.partition_date
 ),
 removed as (
   {{ removals('transactions') }}
@@ -43,6 +48,7 @@ select
   coalesce(method.payment_method_key, -1) as payment_method_key,
   latest.merchant_id,
   latest.customer_token,
+  latest.payment_method_id,
   latest.epoch,
   latest.version,
   latest.status,

@@ -14,7 +14,7 @@ from payments_platform.contracts.sql_types import sql_type
 from payments_platform.vocabulary import DBT_ZONES
 
 _HEADER = "# Written from the contracts by `payments dbt-schema`; change the contract, then run it again.\n"
-_VIEW_ZONES = ("staging", "intermediate")
+_VIEW_ZONES = ("staging",)
 # A day must be queryable at 06:00 UTC of the next: 30 hours after it began, read up to its end.
 _FRESHNESS = {"warn_after": {"count": 30, "period": "hour"}, "error_after": {"count": 54, "period": "hour"}}
 

@@ -192,8 +192,9 @@ FACT_TRANSACTION: Final = Dataset(
         Column("payment_method_key", pl.Int64(), "Key of the payment method; -1 when the payment names none.", 1),
         *pick(
             LANDING_TRANSACTIONS.columns,
-            "merchant_id customer_token epoch version status currency amount_minor captured_minor refunded_minor"
-            " amount_usd_minor captured_usd_minor refunded_usd_minor usd_rate usd_rate_date country_code ip_network"
+            "merchant_id customer_token payment_method_id epoch version status currency"
+            " amount_minor captured_minor refunded_minor amount_usd_minor captured_usd_minor refunded_usd_minor"
+            " usd_rate usd_rate_date country_code ip_network"
             " is_device_present is_customer_known is_merchant_known is_payment_method_known is_deleted"
             " created_at created_date updated_at",
         ),
