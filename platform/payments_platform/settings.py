@@ -98,12 +98,13 @@ class Settings(BaseSettings):
 
         Raises SettingMissing before the first ``payments up``.
         """
-        platform = self.postgres("platform", "dagster")
+        address = self.postgres("platform", "dagster").uri(name="payments-dagster")
         os.environ.update(
             DAGSTER_HOME=str(self.home / "dagster"),
             PAYMENTS_HOME=str(self.home),
             PAYMENTS_WAREHOUSE_PATH=str(self.warehouse_path),
-            PAYMENTS_PLATFORM_DAGSTER_URL=platform.uri(name="payments-dagster"),
+            # Dagster speaks psycopg2's dialect, and the plain scheme means another driver since SQLAlchemy 2.1.
+            PAYMENTS_PLATFORM_DAGSTER_URL=address.replace("postgresql://", "postgresql+psycopg2://", 1),
         )
 
     def token_key(self) -> TokenKey:
