@@ -68,7 +68,7 @@ def read_probe(settings: Settings) -> object:
         return connection.execute("SELECT value FROM probe").fetchone()
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 40) -> bool:
+def eventually(holds: Callable[[], bool], seconds: float = 100) -> bool:
     """Wait until a condition holds; an exception counts as not yet."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

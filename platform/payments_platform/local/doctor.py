@@ -130,8 +130,8 @@ def _account(home: Home) -> Finding:
     except StackError as error:
         advice = str(error).replace("\n", " ")
         lacks = "" if shutil.which("unshare") else f" Or: {install_line('unshare')}"
-        return Finding("account", "root, without user namespaces", fit=False, advice=advice + lacks)
-    return Finding("account", "root, servers in a user namespace" if prefix else "normal user", fit=True)
+        return Finding("account", "refused by PostgreSQL", fit=False, advice=advice + lacks)
+    return Finding("account", "servers run in a user namespace" if prefix else "normal user", fit=True)
 
 
 def _ports(home: Home) -> Finding:

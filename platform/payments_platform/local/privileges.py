@@ -5,6 +5,7 @@ Belongs here: the command prefix that gives such a server another user id. Does 
 
 import functools
 import os
+import pwd
 import shutil
 import subprocess
 
@@ -17,18 +18,31 @@ _NAMESPACE = ("unshare", "--user", "--map-user=65534", "--map-group=65534", "--"
 
 @functools.cache
 def unprivileged() -> tuple[str, ...]:
-    """Return the command prefix under which a server that refuses root will start; empty for a normal user.
+    """Return the command prefix under which PostgreSQL starts; empty for a normal user.
 
-    Raises ``StackError`` where root has no way: containers that forbid user namespaces.
+    PostgreSQL refuses root, and a user id that has no account (containers often run under one). Raises ``StackError``
+    where there is no way around it: containers that forbid user namespaces.
     """
-    if os.geteuid() != 0:
+    reason = _refused()
+    if reason is None:
         return ()
     if shutil.which("unshare"):
         trial = subprocess.run([*_NAMESPACE, "true"], capture_output=True, timeout=20, check=False)
         if trial.returncode == 0:
             return _NAMESPACE
     raise StackError(
-        "PostgreSQL refuses to run as root, and this system does not allow user namespaces "
+        f"PostgreSQL refuses to run as {reason}, and this system does not allow user namespaces "
         "(a container without them, or util-linux older than 2.38).",
         "run the same command as a normal user, with PAYMENTS_HOME in a folder of that user",
     )
+
+
+def _refused() -> str | None:
+    """Return what is wrong with this account in PostgreSQL's eyes, or None."""
+    if os.geteuid() == 0:
+        return "root"
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        return f"user id {os.geteuid()}, which has no account"
+    return None

@@ -7,6 +7,7 @@ Belongs here: waiting and ending the supervisor that started us. Does not: clean
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -49,13 +50,18 @@ class Guardian:
 
 def watch(pid: int, started: float) -> None:
     """Wait until that very process is gone (numbers are used again), then end our supervisor and all it runs."""
+    while _lives(pid, started):
+        time.sleep(1)
+    os.kill(os.getppid(), signal.SIGTERM)
+
+
+def _lives(pid: int, started: float) -> bool:
+    """A process that ended and that nobody collected yet counts as gone."""
     try:
         process = psutil.Process(pid)
-        if process.create_time() == started:
-            process.wait()
+        return process.create_time() == started and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
-        pass
-    os.kill(os.getppid(), signal.SIGTERM)
+        return False
 
 
 if __name__ == "__main__":
