@@ -4,7 +4,6 @@ from typing import Final
 
 import dagster as dg
 
-from payments_platform.defs._platform.partitions import DAILY
 from payments_platform.settings import Environment, load_settings
 from payments_platform.vocabulary import DBT_ZONES
 
@@ -20,14 +19,12 @@ EVERYTHING: Final = LAKE_TO_LANDING | WAREHOUSE_MODELS | dg.AssetSelection.asset
 daily_oltp_to_dwh = dg.define_asset_job(
     "daily_oltp_to_dwh",
     selection=EVERYTHING,
-    partitions_def=DAILY,
     description="A day from the source to the star schema, due at 06:00 UTC of the next day.",
     tags={"dagster/priority": "10", "dagster/max_runtime": "14400"},
 )
 lake_to_landing = dg.define_asset_job(
     "lake_to_landing",
     selection=LAKE_TO_LANDING,
-    partitions_def=DAILY,
     description="The partitioned half of the daily job: what a backfill runs in ranges of days.",
 )
 warehouse_models = dg.define_asset_job(

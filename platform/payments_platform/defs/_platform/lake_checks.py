@@ -12,6 +12,7 @@ from typing import Final
 import dagster as dg
 
 from payments_platform.contracts.dataset import Dataset
+from payments_platform.defs._platform.failures import RETRY, explained
 from payments_platform.defs._platform.partitions import days_of
 from payments_platform.defs._platform.resources import LAKE
 from payments_platform.defs._platform.specs import key_of
@@ -62,8 +63,10 @@ def lake_checks(*checks: LakeCheck) -> dg.AssetChecksDefinition:
             for check in checks
         ],
         required_resource_keys={LAKE},
+        retry_policy=RETRY,
         op_tags={"zone": keeper.zone},
     )
+    @explained
     def op(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         lake: Lake = context.resources.lake
         days = days_of(context.op_execution_context.run.tags)

@@ -9,6 +9,7 @@ from typing import Final
 import dagster as dg
 
 from payments_platform.contracts.dataset import Dataset
+from payments_platform.defs._platform.failures import RETRY, explained
 from payments_platform.defs._platform.partitions import days_of
 from payments_platform.defs._platform.resources import WAREHOUSE, WAREHOUSE_POOL
 from payments_platform.defs._platform.specs import key_of
@@ -48,8 +49,10 @@ def landing_check(landing: Dataset) -> dg.AssetChecksDefinition:
         specs=[_spec(landing)],
         required_resource_keys={WAREHOUSE},
         pool=WAREHOUSE_POOL,
+        retry_policy=RETRY,
         op_tags={"zone": "landing"},
     )
+    @explained
     def op(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         days = days_of(context.op_execution_context.run.tags)
         condition = f"partition_date between date '{days[0]}' and date '{days[-1]}'"
@@ -66,8 +69,10 @@ def model_checks(models: Sequence[Dataset]) -> dg.AssetChecksDefinition:
         specs=[_spec(model) for model in models],
         required_resource_keys={WAREHOUSE},
         pool=WAREHOUSE_POOL,
+        retry_policy=RETRY,
         op_tags={"zone": "marts"},
     )
+    @explained
     def op(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         for model in models:
             newest = f"{_LATEST} = (select max({_LATEST}) from {model.zone}.{model.table})"  # noqa: S608 - names from the contract

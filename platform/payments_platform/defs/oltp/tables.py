@@ -7,6 +7,7 @@ import dagster as dg
 
 from payments_platform.contracts.catalogue import of_zone
 from payments_platform.contracts.dataset import Dataset
+from payments_platform.defs._platform.failures import RETRY, explained
 from payments_platform.defs._platform.resources import SOURCE
 from payments_platform.defs._platform.specs import column_schema
 from payments_platform.vocabulary import TEAM_OF_ZONE
@@ -44,7 +45,9 @@ source_tables = [_spec(raw) for raw in of_zone("raw")]
     ],
     name="source_tables_readable",
     required_resource_keys={SOURCE},
+    retry_policy=RETRY,
 )
+@explained
 def source_tables_readable(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
     """Ask the replica whether each table can be read whole: a hidden row is a row missing everywhere, silently."""
     source: Any = context.resources.source

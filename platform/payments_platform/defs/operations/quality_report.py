@@ -10,6 +10,7 @@ import dagster as dg
 from payments_platform.batch.quality import quality_plot, quality_report
 from payments_platform.contracts.catalogue import of_zone
 from payments_platform.contracts.operations import QUALITY_REPORT
+from payments_platform.defs._platform.failures import RETRY
 from payments_platform.defs._platform.lake_assets import DayOutputs, lake_assets
 from payments_platform.defs._platform.lake_checks import follows_contract, lake_checks
 from payments_platform.defs._platform.partitions import days_of
@@ -53,6 +54,7 @@ def _unpassed(lake: Lake, day: date) -> list[str]:
     description="Every lake dataset of every day of the run has passed; otherwise the run fails, naming them.",
     blocking=True,
     required_resource_keys={LAKE},
+    retry_policy=RETRY,
 )
 def days_passed(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
     """Name what did not pass: in a range the good days go on, and this is where the others come to light."""
