@@ -150,7 +150,9 @@ def test_a_day_with_too_many_bad_rows_or_a_lost_one_fails_as_a_whole() -> None:
     }
     now = datetime(2025, 1, 2, tzinfo=UTC)
     manifest = lake.write(day, outputs, counts={"superseded": 2}, code_version="1", now=now)
-    assert [found.rule for found in day_problems(manifest, CLEAN_TRANSACTIONS, 6)] == ["P-bad-ratio"]
-    assert day_problems(manifest, replace(CLEAN_TRANSACTIONS, max_bad_ratio=0.2), 6) == []
+    strict = replace(CLEAN_TRANSACTIONS, tolerated_bad_rows=0)
+    assert [found.rule for found in day_problems(manifest, strict, 6)] == ["P-bad-ratio"]
+    assert day_problems(manifest, replace(strict, max_bad_ratio=0.2), 6) == []
+    assert day_problems(manifest, CLEAN_TRANSACTIONS, 6) == []
     lost = day_problems(manifest, replace(CLEAN_TRANSACTIONS, max_bad_ratio=1), 7)
     assert [found.rule for found in lost] == ["P-rows-conserved"]

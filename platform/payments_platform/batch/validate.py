@@ -92,9 +92,7 @@ def _reasons(rules: Sequence[Rule]) -> nw.Expr:
 def _with_highest(good: Lazy, key: Sequence[str], position: Sequence[str]) -> Lazy:
     """Add each row's position as one number, and the highest of its key."""
     order = reduce(lambda high, low: high * _VERSIONS + low, (nw.col(name).cast(nw.Int64) for name in position))
-    ordered = good.with_columns(order.alias(_ORDER))
-    highest = ordered.group_by(*key).agg(nw.col(_ORDER).max().alias(_HIGHEST))
-    return ordered.join(highest, on=list(key), how="inner")
+    return good.with_columns(order.alias(_ORDER)).with_columns(nw.col(_ORDER).max().over(*key).alias(_HIGHEST))
 
 
 def _counts(quarantined: Lazy, superseded: Lazy, rules: Sequence[Rule]) -> Lazy:
@@ -138,7 +136,7 @@ def day_problems(manifest: Manifest, clean: Dataset, raw_rows: int) -> list[DayP
             f"raw {raw_rows} rows, but clean {kept} + quarantine {bad} + superseded {older} = {kept + bad + older}"
         )
         problems.append(DayProblem("P-rows-conserved", finding))
-    if bad > clean.tolerated_bad_rows and bad / raw_rows > clean.max_bad_ratio:
+    if raw_rows and bad > clean.tolerated_bad_rows and bad / raw_rows > clean.max_bad_ratio:
         finding = f"{bad} of {raw_rows} rows are quarantined ({bad / raw_rows:.2%}), allowed {clean.max_bad_ratio:.2%}"
         problems.append(DayProblem("P-bad-ratio", finding))
     return problems
