@@ -61,8 +61,13 @@ def stack() -> Iterator[Stack]:
 @pytest.fixture
 def empty_source(stack: Stack) -> Stack:
     """The stack with its source database as the migrations left it: no row of an earlier test."""
-    _replace(stack.home, template=_PRISTINE, database=_DATABASE)
+    empty(stack)
     return stack
+
+
+def empty(stack: Stack) -> None:
+    """Bring the source database back to what the migrations left; for fixtures that serve more than one test."""
+    _replace(stack.home, template=_PRISTINE, database=_DATABASE)
 
 
 def _keep_pristine(home: Home) -> None:

@@ -6,7 +6,6 @@ Belongs here: reading and judging without a database. Does not: what is written 
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -128,7 +127,7 @@ def test_the_fraud_flag_does_not_pass() -> None:
     assert "is_fraud" not in judged({"is_fraud": "true"}).good.columns
 
 
-def columns(**changed: Any) -> pl.DataFrame:
+def columns(**changed: str | float | Decimal | datetime) -> pl.DataFrame:
     """A file of one good row with typed columns."""
     return pl.DataFrame({**{name: [value] for name, value in GOOD.items()}, **{k: [v] for k, v in changed.items()}})
 
