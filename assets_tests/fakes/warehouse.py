@@ -91,11 +91,8 @@ def run_dbt(path: Path, *arguments: str, manifest: bool = True) -> Any:  # noqa:
         DuckDBConnectionManager.close_all_connections()
         gc.collect()
     if not result.success:
-        failed = [
-            f"{run.node.name}: {run.message}"
-            for run in getattr(result.result, "results", [])
-            if run.status != "success"
-        ]
+        runs = getattr(result.result, "results", [])
+        failed = [f"{run.node.name}: {run.message}" for run in runs if run.status in {"error", "fail", "runtime error"}]
         raise DbtFailed("\n".join(failed) or str(result.exception))
     return result.result
 

@@ -54,18 +54,20 @@
   {% endif %}
 {%- endmacro %}
 
-{# Per key, the day whose landed row holds the highest position, and the highest load of any of its rows. Of two
-   landings of one position the later day wins, whichever was loaded first. Only narrow columns are read: sorting
-   whole rows costs several times as much. #}
-{% macro latest_day(versions, key, touched=none) -%}
-  select
-    {{ key }},
-    max_by(
-      partition_date,
-      epoch::decimal(38, 0) * 100000000000000000000
+{# Per key, where the row with the highest position lies, and the highest load of any of its rows. Of two landings of
+   one position the later day wins, whichever was loaded first. Only narrow columns are read: sorting whole rows costs
+   several times as much. The columns partition_date, epoch and version lead back to the row. #}
+{% macro latest_position(versions, key, touched=none) -%}
+  {%- set position -%}
+    epoch::decimal(38, 0) * 100000000000000000000
       + version::decimal(38, 0) * 10000000000
       + (partition_date - date '1970-01-01')
-    ) as partition_date,
+  {%- endset -%}
+  select
+    {{ key }},
+    max_by(partition_date, {{ position }}) as partition_date,
+    max_by(epoch, {{ position }}) as epoch,
+    max_by(version, {{ position }}) as version,
     max(load_sequence) as key_sequence
   from {{ versions }}
   {% if touched %}where {{ key }} in ({{ touched }}){% endif %}

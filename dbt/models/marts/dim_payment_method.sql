@@ -13,7 +13,7 @@
   {%- endif %}
 {%- endset -%}
 with picked as (
-  {{ latest_day(ref('stg_payment_methods'), 'payment_method_id', touched | trim) }}
+  {{ latest_position(ref('stg_payment_methods'), 'payment_method_id', touched | trim) }}
 ),
 latest as (
   select
@@ -23,6 +23,8 @@ latest as (
   inner join {{ ref('stg_payment_methods') }} as versions
     on versions.payment_method_id = picked.payment_method_id
     and versions.partition_date = picked.partition_date
+    and versions.epoch = picked.epoch
+    and versions.version = picked.version
 ),
 members as (
   select

@@ -10,13 +10,16 @@
     left join {{ ref('dim_merchant') }} as merchant on merchant.merchant_key = fact.merchant_key
     left join {{ ref('dim_customer') }} as customer on customer.customer_key = fact.customer_key
     left join {{ ref('dim_payment_method') }} as method on method.payment_method_key = fact.payment_method_key
-    where merchant.merchant_id is distinct from fact.merchant_id
+    where merchant.merchant_key is null
       or fact.created_at < merchant.effective_from
       or fact.created_at >= merchant.effective_to
-      or customer.customer_token is distinct from fact.customer_token
+      or (fact.merchant_key = -1 and fact.merchant_id is not null)
+      or customer.customer_key is null
       or fact.created_at < customer.effective_from
       or fact.created_at >= customer.effective_to
-      or method.payment_method_id is distinct from fact.payment_method_id
+      or (fact.customer_key = -1 and fact.customer_token is not null)
+      or method.payment_method_key is null
+      or (fact.payment_method_key = -1 and fact.payment_method_id is not null)
 {% endset -%}
 {% set touched -%}
   {% if is_incremental() -%}
@@ -26,7 +29,7 @@
   {%- endif %}
 {%- endset -%}
 with picked as (
-  {{ latest_day(ref('stg_transactions'), 'transaction_id', touched | trim) }}
+  {{ latest_position(ref('stg_transactions'), 'transaction_id', touched | trim) }}
 ),
 latest as (
   select
@@ -36,6 +39,8 @@ latest as (
   inner join {{ ref('stg_transactions') }} as versions
     on versions.transaction_id = picked.transaction_id
     and versions.partition_date = picked.partition_date
+    and versions.epoch = picked.epoch
+    and versions.version = picked.version
 ),
 removed as (
   {{ removals('transactions') }}
