@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 app = typer.Typer()
+# The source makes no partitions for days before.
+_FIRST_DAY = date(2010, 1, 1)
 _err = Console(stderr=True, highlight=False)
 
 
@@ -66,6 +68,10 @@ def simulate(
     settings = load_settings()
     last = until or _yesterday()
     first = last - timedelta(days=days - 1)
+    if last > _yesterday() + timedelta(days=1):
+        raise typer.BadParameter(f"{last} lies in the future; payments cannot be simulated before their day")
+    if first < _FIRST_DAY:
+        raise typer.BadParameter(f"the days begin on {first}, before the source's first, {_FIRST_DAY}")
     address = settings.postgres("primary", "loader")
     started = datetime.now(UTC)
     with _progress() as bar:
