@@ -1,0 +1,80 @@
+"""What runs together, when, and where it starts by itself.
+
+Belongs here: jobs and schedules as Dagster resolves them. Does not: running them (assets_tests/assets, integration).
+"""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+
+from payments_platform.definitions import defs
+from payments_platform.vocabulary import DBT_ZONES
+
+GRAPH = defs.resolve_asset_graph()
+MATERIALIZABLE = {key for key in GRAPH.get_all_asset_keys() if GRAPH.get(key).is_materializable}
+JOBS = {job.name for job in defs.resolve_all_job_defs() if not job.name.startswith("__")}
+
+
+def assets_of(job: str) -> set[dg.AssetKey]:
+    """What a job makes."""
+    return set(defs.resolve_job_def(job).asset_layer.executable_asset_keys)
+
+
+def test_the_jobs_are_a_short_list() -> None:
+    assert {"daily_oltp_to_dwh", "lake_to_landing", "warehouse_models"} == JOBS
+
+
+@pytest.mark.row("B1")
+def test_the_daily_job_makes_every_asset() -> None:
+    """An asset outside the daily job goes stale in silence."""
+    assert assets_of("daily_oltp_to_dwh") == MATERIALIZABLE
+
+
+@pytest.mark.row("C7")
+def test_the_two_halves_make_the_daily_job_and_do_not_overlap() -> None:
+    """A backfill runs the first in ranges and the second once; only the times of a daily run are left out."""
+    lake, models = assets_of("lake_to_landing"), assets_of("warehouse_models")
+    assert lake & models == set()
+    assert MATERIALIZABLE - lake - models == {dg.AssetKey(["operations", "phase_times"])}
+    assert {key.path[0] for key in models} == set(DBT_ZONES)
+    assert all(GRAPH.get(key).is_partitioned for key in lake)
+
+
+@pytest.mark.parametrize("job", sorted(JOBS))
+def test_a_job_runs_all_gates_of_what_it_makes(job: str) -> None:
+    """A job without the checks would leave days pending, and landing would skip them without a word."""
+    wanted = {check for key in assets_of(job) for check in GRAPH.get(key).check_keys}
+    steps = {handle.name for handle in defs.resolve_job_def(job).nodes}
+    ops = {key: check.op.name for check in defs.asset_checks or () for key in check.check_keys}
+    # The models' own tests run inside the op that builds them.
+    assert {key for key in wanted if ops.get(key, "dbt_models") not in steps} == set()
+
+
+# Dagster's own schedule calls its own deprecated function. Exit: Dagster 2.
+@pytest.mark.filterwarnings("ignore:Function `JobDefinition.run_request_for_partition` is deprecated")
+@pytest.mark.row("B1")
+def test_the_schedule_asks_for_yesterday_at_two() -> None:
+    """02:00 UTC: the day is over everywhere the source writes, and four hours remain."""
+    schedule = defs.resolve_schedule_def("daily_oltp_to_dwh_schedule")
+    at = datetime(2025, 3, 30, 2, 0, tzinfo=UTC)
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_schedule_context(
+            instance=instance, scheduled_execution_time=at, repository_def=defs.get_repository_def()
+        )
+        data = schedule.evaluate_tick(context)
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 2 * * *", "UTC")
+    assert [request.partition_key for request in data.run_requests or ()] == ["2025-03-29"]
+
+
+@pytest.mark.parametrize("job", ["daily_oltp_to_dwh", "lake_to_landing"])
+def test_a_partitioned_job_knows_its_days(job: str) -> None:
+    partitions = defs.resolve_job_def(job).partitions_def
+    assert isinstance(partitions, dg.DailyPartitionsDefinition)
+    assert defs.resolve_job_def("warehouse_models").partitions_def is None
+
+
+def test_the_daily_run_goes_before_backfills() -> None:
+    """A month of old days must not make yesterday late."""
+    assert int(defs.resolve_job_def("daily_oltp_to_dwh").tags["dagster/priority"]) > 0
+    assert "dagster/priority" not in defs.resolve_job_def("lake_to_landing").tags
