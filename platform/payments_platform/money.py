@@ -50,6 +50,6 @@ def to_minor(amount: Decimal, currency: str) -> int:
 
 
 def to_usd_minor(amount_minor: int, currency: str, usd_rate: Decimal) -> int:
-    """US cents of an amount, with ``usd_rate`` dollars per one major unit, rounded half to even (the scalar reference)."""
+    """US cents of an amount at ``usd_rate`` dollars per major unit, rounded half to even: the scalar reference."""
     dollars = Decimal(amount_minor).scaleb(-EXPONENT[currency]) * usd_rate
     return int(dollars.scaleb(EXPONENT["USD"]).to_integral_value(ROUND_HALF_EVEN))

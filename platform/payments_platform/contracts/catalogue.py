@@ -15,7 +15,9 @@ DATASETS: Final[dict[str, Dataset]] = {
 def dataset(name: str) -> Dataset:
     """A dataset by ``zone/name``. Raises KeyError that lists near names."""
     if name not in DATASETS:
-        near = [known for known in DATASETS if known.split("/")[-1] == name.rsplit("/", maxsplit=1)[-1]] or sorted(DATASETS)
+        near = [known for known in DATASETS if known.split("/")[-1] == name.rsplit("/", maxsplit=1)[-1]] or sorted(
+            DATASETS
+        )
         raise KeyError(f"no dataset {name!r}; known: {', '.join(near)}")
     return DATASETS[name]
 
