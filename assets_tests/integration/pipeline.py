@@ -22,11 +22,12 @@ from payments_platform.cli import app
 from payments_platform.clients.postgres import connect
 from payments_platform.contracts.catalogue import dataset, of_zone
 from payments_platform.lake.partitions import Lake
+from payments_platform.lake.paths import is_manifest
 from payments_platform.lake.storage import LocalStorage
 from payments_platform.local import stack as local_stack
 from payments_platform.local.home import Home
 from payments_platform.local.servers.postgres import superuser
-from payments_platform.vocabulary import DBT_ZONES
+from payments_platform.vocabulary import DBT_ZONES, LAKE_ZONES
 from payments_platform.warehouse.duckdb import DuckDBWarehouse
 
 # What `Settings.export` puts into the environment of a command; a test leaves no trace of it.
@@ -94,6 +95,25 @@ class Platform:
         # Keys that a replaced day no longer had are a record of what happened, not of what is.
         found.pop("staging/stg_removed_keys")
         return found
+
+    def landing_digests(self) -> dict[str, str]:
+        """As ``warehouse_digests``, of what is there before the models are built."""
+        tables = of_zone("landing")
+        return {table.name: self.warehouse.digest(f"landing.{table.table}", _BOOKKEEPING) for table in tables}
+
+    def stray_files(self) -> list[str]:
+        """Files of the lake that are neither a manifest nor named by one."""
+        named = {
+            file.path
+            for zone in LAKE_ZONES
+            for keeper in of_zone(zone)
+            if zone != "quarantine"
+            for manifest in self.lake.manifests(keeper)
+            for output in manifest.outputs.values()
+            for file in output.files
+        }
+        there = {file.path for zone in LAKE_ZONES for file in self.lake.storage.list(zone)}
+        return sorted(path for path in there - named if not is_manifest(path))
 
     def rows(self, name: str, day: date) -> pl.DataFrame:
         return self.lake.scan(dataset(name), day).collect()

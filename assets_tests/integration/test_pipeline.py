@@ -179,7 +179,8 @@ def bytes_and_values(platform: Platform) -> Iterator[tuple[str, bytes]]:
 @pytest.mark.row("G1")
 def test_no_card_number_and_no_identity_leaves_the_source(platform: Platform, truth: pl.DataFrame) -> None:
     """Both would have to be erased from every store, backup and export after."""
-    people = [text.encode() for text in sorted(identities(platform.stack))]
+    people = sorted(identities(platform.stack))
+    assert people
     assert truth.filter(rule="PAN").height > 0
     planted = source_rows(
         platform.stack, "SELECT count(*) FROM oltp.transactions WHERE concat(description, metadata::text) ~ '4111|5555'"
@@ -187,12 +188,14 @@ def test_no_card_number_and_no_identity_leaves_the_source(platform: Platform, tr
     assert planted[0][0] > 0
     for place, content in bytes_and_values(platform):
         assert not [pan for pan in PANS if pan in content], f"a card number in {place}"
-        if people:
-            assert not _any_of(people, content), f"an identity in {place}"
+        assert found_in(content, people) == [], f"an identity in {place}"
 
 
-def _any_of(needles: list[bytes], content: bytes) -> bool:
-    return any(needle in content for needle in needles)
+def found_in(content: bytes, texts: list[str]) -> list[str]:
+    """Which of thousands of texts a file holds, in one pass; both read byte by byte."""
+    as_bytes = [text.encode().decode("latin-1") for text in texts]
+    found = pl.Series([content.decode("latin-1")]).str.extract_many(as_bytes).explode()
+    return found.drop_nulls().unique().to_list()
 
 
 @pytest.mark.row("G2")
