@@ -22,12 +22,12 @@ _LAST_OF_EACH_HALF: Final = [key_of(QUALITY_REPORT), *(key_of(model) for model i
 def phase_times(context: dg.AssetExecutionContext, days: list[date]) -> Iterator[tuple[date, DayOutputs]]:
     """Add up the steps of this run by phase, and show them beside target and limit."""
     now = datetime.now(UTC)
-    steps, started = steps_of(context.instance, context.run_id)
+    steps, started = steps_of(context.instance, context.run.run_id)
     phases = phase_table(steps, run=(started, now))
     frame = pl.DataFrame(
         [
             (
-                context.run_id,
+                context.run.run_id,
                 it.phase,
                 it.seconds,
                 it.target_seconds,

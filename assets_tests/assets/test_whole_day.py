@@ -1,0 +1,28 @@
+"""A whole day in one run, from the source's samples to the aggregates, with every gate on the way.
+
+Belongs here: what only the whole graph shows. Does not: one asset alone, ranges of days (test_ranges).
+"""
+
+import pytest
+
+from assets_tests.assets.conftest import Platform, checks_of, failures_of
+from assets_tests.fakes.source import FakeSource
+from payments_platform.contracts.catalogue import DATASETS
+from payments_platform.contracts.columns import SAMPLE_DAY
+from payments_platform.definitions import defs
+
+GRAPH = defs.resolve_asset_graph()
+
+
+@pytest.mark.row("C4", "C7", "B4")
+def test_a_day_goes_from_the_source_to_the_aggregates_in_one_run(platform: Platform) -> None:
+    """Every asset, every gate: what a laptop shows before any server exists."""
+    result = platform.run([SAMPLE_DAY], FakeSource({}))
+    checks = checks_of(result)
+    assert {name for name, check in checks.items() if not check.passed} == set()
+    assert failures_of(result) == []
+    made = {event.asset_key for event in result.get_asset_materialization_events()}
+    assert made == {key for key in GRAPH.get_all_asset_keys() if GRAPH.get(key).is_materializable}
+    assert {f"{name}:contract" for name in DATASETS} <= set(checks)
+    count = platform.box.warehouse.query("select sum(transaction_count) as n from aggregates.merchant_daily")
+    assert count["n"].item() == platform.landed()[SAMPLE_DAY]
