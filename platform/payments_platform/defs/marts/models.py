@@ -61,8 +61,11 @@ class ContractTranslator(DagsterDbtTranslator):
 )
 @explained
 def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
-    """Run ``dbt build``: models and their tests in order; a failed error-severity test stops what reads the model."""
-    yield from dbt.cli(["build"], context=context).stream()
+    """Run ``dbt build``: models and their tests in order; a failed error-severity test stops what reads the model.
+
+    Unit tests judge the SQL and not the data, so they run in the test suite and not each night.
+    """
+    yield from dbt.cli(["build", "--exclude-resource-type", "unit_test"], context=context).stream()
 
 
 models_checks = model_checks([model for zone in DBT_ZONES for model in of_zone(zone)])
