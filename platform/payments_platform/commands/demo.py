@@ -53,17 +53,18 @@ def _close(settings: "Settings", first: date, last: date, seconds: float) -> Non
     _out.print(_landed(settings, first, last))
     _out.print(_phases(settings, last))
     urls = {it.name: it.address["url"] for it in stack.status(Home(settings.home)) if "url" in it.address}
-    _out.print(f"Done in {seconds:.0f} s. The servers and the UI stay up.\n")
-    for name, url in urls.items():
-        _out.print(
-            f"  {name:<12} {url}   (asset graph: {url}/asset-groups)" if name == "webserver" else f"  {name} {url}"
-        )
-    _out.print(
-        '  ask          payments query "SELECT * FROM aggregates.merchant_daily ORDER BY net_usd_minor DESC LIMIT 5"\n'
-        "  addresses    payments status --format json\n"
-        "  stop         make down    (data stays; make reset deletes it)\n",
-        markup=False,
-    )
+    lines = [
+        f"Done in {seconds:.0f} s. The servers and the UI stay up.",
+        "",
+        f"  asset graph  {urls.get('webserver', 'off')}/asset-groups",
+        f"  lake         {settings.lake_root}",
+        f"  warehouse    {settings.warehouse_path}",
+        '  ask          .venv/bin/payments query "SELECT * FROM aggregates.merchant_daily LIMIT 5"',
+        "  addresses    .venv/bin/payments status --format json",
+        "  stop         make down    (data stays; make reset deletes it)",
+    ]
+    for line in lines:
+        _out.print(line, markup=False, soft_wrap=True)
 
 
 def _landed(settings: "Settings", first: date, last: date) -> Table:
@@ -74,18 +75,18 @@ def _landed(settings: "Settings", first: date, last: date) -> Table:
     from payments_platform.vocabulary import DBT_ZONES
     from payments_platform.warehouse.duckdb import DuckDBWarehouse
 
-    table = Table("zone", "dataset", "rows", "size", "where", title=f"What landed, {first} … {last}")
+    table = Table("where", "dataset", "rows", "size", title=f"What landed, {first} … {last}")
     lake = Lake(LocalStorage(settings.lake_root))
     for zone in ("raw", "clean", "quarantine", "curated"):
         for dataset in of_zone(zone):
             outputs = [it.outputs[dataset.name] for it in lake.manifests(dataset) if first <= it.day <= last]
             rows, size = sum(it.rows for it in outputs), sum(it.bytes for it in outputs)
-            table.add_row(zone, dataset.table, f"{rows:,}", f"{size / 1e6:.1f} MB", f"lake/{dataset.name}/")
+            table.add_row("lake", dataset.name, f"{rows:,}", f"{size / 1e6:.1f} MB")
     warehouse = DuckDBWarehouse(settings.warehouse_path)
     for zone in ("landing", *DBT_ZONES):
         for dataset in of_zone(zone):
             count = warehouse.query(f"select count(*) from {zone}.{dataset.table}").item()  # noqa: S608 - contract names
-            table.add_row(zone, dataset.table, f"{count:,}", "", f"warehouse, {zone}.{dataset.table}")
+            table.add_row("warehouse", f"{zone}.{dataset.table}", f"{count:,}", "")
     return table
 
 
