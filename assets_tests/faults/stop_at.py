@@ -29,7 +29,7 @@ class Stop:
         self.reached()
         time.sleep(_FOREVER)
 
-    def here_if(self, holds: bool) -> None:  # noqa: FBT001 - the condition is all there is to say
+    def here_if(self, holds: bool) -> None:
         if holds:
             self.here()
 

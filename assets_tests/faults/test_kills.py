@@ -102,7 +102,7 @@ def chosen(point: str) -> int:
     return call
 
 
-@pytest.mark.row("B8")
+@pytest.mark.row("B6")
 @pytest.mark.parametrize("point", ["commit", "landing"])
 def test_killed_in_a_commit_the_next_run_ends_as_if_nothing_had_happened(
     undisturbed: Undisturbed, tmp_path: Path, point: str
@@ -117,7 +117,7 @@ def test_killed_in_a_commit_the_next_run_ends_as_if_nothing_had_happened(
 
 
 @pytest.mark.slow
-@pytest.mark.row("B8")
+@pytest.mark.row("B6")
 @pytest.mark.parametrize("point", stop_at.POINTS)
 def test_killed_anywhere_the_next_run_ends_as_if_nothing_had_happened(
     undisturbed: Undisturbed, models: dict[str, str], tmp_path: Path, point: str
