@@ -67,6 +67,8 @@ def model_checks(models: Sequence[Dataset]) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(
         name="dbt_models_checks",
         specs=[_spec(model) for model in models],
+        # Models may be built a few at a time; without it the UI could start no run of one of them.
+        can_subset=True,
         required_resource_keys={WAREHOUSE},
         pool=WAREHOUSE_POOL,
         retry_policy=RETRY,
@@ -74,7 +76,8 @@ def model_checks(models: Sequence[Dataset]) -> dg.AssetChecksDefinition:
     )
     @explained
     def op(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        for model in models:
+        selected = {check.asset_key for check in context.selected_asset_check_keys}
+        for model in (model for model in models if key_of(model) in selected):
             newest = f"{_LATEST} = (select max({_LATEST}) from {model.zone}.{model.table})"  # noqa: S608 - names from the contract
             condition = newest if _LATEST in model.names else "true"
             yield _result(context.resources.warehouse, model, condition)
