@@ -52,6 +52,9 @@ def stack() -> Iterator[Stack]:
             local_stack.up(request)
             _keep_pristine(home)
             yield Stack(home.root, load_settings())
+            if reused:
+                # The next run takes the database as it finds it for what the migrations left.
+                _replace(home.root, template=_PRISTINE, database=_DATABASE)
         finally:
             if not reused:
                 local_stack.down(home, _silent)
