@@ -23,6 +23,7 @@ from payments_platform.clients.postgres import PostgresAddress, connect
 from payments_platform.local.failures import StackError
 from payments_platform.local.home import write_private
 from payments_platform.local.privileges import unprivileged
+from payments_platform.local.servers.sessions import limit_sessions
 from payments_platform.local.service import NotReady, Program, Site
 
 SUPERUSER = "postgres"
@@ -306,6 +307,7 @@ def _allow_primary(connection: psycopg.Connection[tuple[object, ...]], passwords
     connection.execute("ALTER ROLE payments_capture REPLICATION")
     # Extraction asks which transactions are still open before it cuts a day.
     connection.execute("GRANT pg_read_all_stats TO payments_extract")
+    limit_sessions(connection)
 
 
 def _postmaster(pid_file: Path, data: Path) -> psutil.Process | None:
