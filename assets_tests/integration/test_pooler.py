@@ -3,6 +3,7 @@
 Belongs here: what pooling by transaction must not break. Does not: the figures of the file (unit/test_pools.py).
 """
 
+import re
 import shutil
 import socket
 import subprocess
@@ -20,12 +21,24 @@ from payments_platform.clients.postgres import PostgresAddress, connect
 from payments_platform.local.privileges import unprivileged
 
 PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+# The first version that prepares statements again by transaction; Debian 12 has an older one.
+NEEDED = (1, 21)
+
+
+def _version() -> tuple[int, ...]:
+    if PROGRAM is None:
+        return ()
+    said = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"PgBouncer (\d+)\.(\d+)", said)
+    return tuple(int(part) for part in found.groups()) if found else ()
+
+
 INI = Path(__file__).resolve().parents[2] / "deploy/pgbouncer/pgbouncer.ini"
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.slow,
     pytest.mark.row("P2"),
-    pytest.mark.skipif(PROGRAM is None, reason="pgbouncer is not installed"),
+    pytest.mark.skipif(_version() < NEEDED, reason="pgbouncer 1.21 or later is not installed"),
 ]
 
 
