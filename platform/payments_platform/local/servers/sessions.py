@@ -33,10 +33,10 @@ class Limits:
 LIMITS: Mapping[str, Limits] = {
     # A payment is answered in milliseconds. A transaction forgotten open would hold back the cut of a day for ever.
     "payments_app": Limits(32, "30s", "5s", "60s"),
-    # Reads of a day may take hours; between two statements it only writes files.
-    "payments_extract": Limits(24, "0", "30s", "30min"),
-    # A bulk load is one long statement; it waits for the partitions that others make.
-    "payments_loader": Limits(16, "0", "5min", "10min"),
+    # One session holds the snapshot, idle, while the others read the days of a range: that may take hours.
+    "payments_extract": Limits(24, "0", "30s", "6h"),
+    # A bulk load is one transaction for a whole file, judged while it is open; it waits for partitions others make.
+    "payments_loader": Limits(16, "0", "5min", "1h"),
     # A replication stream is one statement that never ends.
     "payments_capture": Limits(8, "0", "0", "10min"),
     # Migrations rewrite tables, and take as long as that takes.
