@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -20,10 +20,12 @@ from rich.console import Console
 from rich.table import Table
 
 from payments_platform.contracts.operations import PHASE_TIMES
+from payments_platform.contracts.payments import RAW_TRANSACTIONS
 from payments_platform.lake.partitions import Lake
 from payments_platform.lake.storage import LocalStorage
 from payments_platform.local import stack
 from payments_platform.local.home import Home
+from payments_platform.oltp.simulator.seasons import payments_on
 from payments_platform.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -68,7 +70,9 @@ def main(
     day = datetime.now(UTC).date() - timedelta(days=1)
     try:
         stack.up(stack.Request(home, PROJECT, ui=False, any_ports=True))
-        written = Watched("simulate", "--days", "1", "--per-day", str(rows), "--until", str(day), home=home.root)
+        # The simulator's --per-day is the mean of a week; this many make the day have ROWS.
+        per_day = rows * rows // payments_on(day, rows) + 1
+        written = Watched("simulate", "--days", "1", "--per-day", str(per_day), "--until", str(day), home=home.root)
         job = Watched("run-day", str(day), home=home.root)
         console.print(_table(settings, day.isoformat(), written, job, rows))
         if job.exit_code:
@@ -83,8 +87,13 @@ def main(
 
 def _table(settings: Settings, day: str, written: Watched, job: Watched, rows: int) -> Table:
     lake = Lake(LocalStorage(settings.lake_root))
-    found = lake.scan(PHASE_TIMES, datetime.fromisoformat(day).date(), allow_pending=True).collect()
-    table = Table("phase", "busy seconds", "document target", title=f"{rows:,} transactions on {day}")
+    partition = date.fromisoformat(day)
+    found = lake.scan(PHASE_TIMES, partition, allow_pending=True).collect()
+    raw = lake.manifest(RAW_TRANSACTIONS, partition)
+    versions = raw.rows if raw else 0
+    table = Table(
+        "phase", "busy seconds", "document target", title=f"{rows:,} transactions, {versions:,} versions on {day}"
+    )
     for row in found.iter_rows(named=True):
         table.add_row(row["phase"], f"{row['seconds']:.1f}", f"{row['target_seconds']} s")
     table.add_section()
