@@ -63,9 +63,11 @@ class ContractTranslator(DagsterDbtTranslator):
 def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
     """Run ``dbt build``: models and their tests in order; a failed error-severity test stops what reads the model.
 
-    Unit tests judge the SQL and not the data, so they run in the test suite and not each night.
+    Unit tests judge the SQL and not the data, so they run in the test suite and not each night. A test between two
+    models runs with the one that is built last: with the first alone it would fail on a table that is not there yet.
     """
-    yield from dbt.cli(["build", "--exclude-resource-type", "unit_test"], context=context).stream()
+    build = ["build", "--exclude-resource-type", "unit_test", "--indirect-selection", "buildable"]
+    yield from dbt.cli(build, context=context).stream()
 
 
 models_checks = model_checks([model for zone in DBT_ZONES for model in of_zone(zone)])
