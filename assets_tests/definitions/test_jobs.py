@@ -78,3 +78,12 @@ def test_the_daily_run_goes_before_backfills() -> None:
     """A month of old days must not make yesterday late."""
     assert int(defs.resolve_job_def("daily_oltp_to_dwh").tags["dagster/priority"]) > 0
     assert "dagster/priority" not in defs.resolve_job_def("lake_to_landing").tags
+
+
+@pytest.mark.row("C7")
+@pytest.mark.parametrize("key", sorted(MATERIALIZABLE), ids=lambda key: key.to_user_string())
+def test_an_asset_can_be_chosen_alone_in_the_ui(key: dg.AssetKey) -> None:
+    """A backfill of everything builds a model alone where it must; gates that cannot be split would refuse its run."""
+    together = GRAPH.get(key).execution_set_asset_keys
+    subset = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection=set(together))
+    assert subset.asset_layer.executable_asset_keys == together
