@@ -66,6 +66,7 @@ def models(undisturbed: Undisturbed, tmp_path_factory: pytest.TempPathFactory) -
 def kill_at(platform: Platform, point: str, call: int, *more: str) -> None:
     """Start a backfill, and send SIGKILL to it and to every process it started, when it reaches a point."""
     marker = platform.folder / "reached"
+    marker.unlink(missing_ok=True)
     arguments = [point, str(call), str(marker), "backfill", "--from", str(FIRST), "--to", str(LAST), *more]
     variables = {**os.environ, **platform.variables()}
     output = platform.folder / "killed.log"
@@ -103,13 +104,13 @@ def chosen(point: str) -> int:
 
 
 @pytest.mark.row("B6")
-@pytest.mark.parametrize("point", ["commit", "landing"])
-def test_killed_in_a_commit_the_next_run_ends_as_if_nothing_had_happened(
-    undisturbed: Undisturbed, tmp_path: Path, point: str
+def test_killed_in_a_commit_and_again_in_landing_the_next_run_ends_as_if_nothing_had_happened(
+    undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     """A half written day would be read as a whole one."""
     platform = Platform(undisturbed.stack, tmp_path)
-    kill_at(platform, point, chosen(point), "--no-models")
+    for point in ("commit", "landing"):
+        kill_at(platform, point, chosen(point), "--no-models")
     platform.built(FIRST, LAST, "--no-models")
     assert platform.lake_digests() == undisturbed.lake
     assert platform.landing_digests() == undisturbed.landing

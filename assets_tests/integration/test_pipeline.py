@@ -222,6 +222,7 @@ def test_one_token_stands_for_one_customer_in_every_store(platform: Platform) ->
 MIDDLE = date(2026, 3, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.row("B6")
 def test_days_built_last_first_and_one_of_them_twice_end_as_if_built_once_in_order(
     platform: Platform, tmp_path: Path

@@ -73,7 +73,8 @@ def broken(platform: Platform, breaking: str, mending: str) -> Iterator[None]:
 
 
 @pytest.mark.row("E2")
-def test_days_that_cannot_be_built_are_refused_before_anything_starts(platform: Platform) -> None:
+def test_days_that_cannot_be_built_are_refused_before_anything_starts(stack: Stack, tmp_path: Path) -> None:
+    platform = Platform(stack, tmp_path)
     today = datetime.now(UTC).date()
     for day in (today, date(2024, 12, 31)):
         text = refusal(platform, day)
@@ -82,6 +83,7 @@ def test_days_that_cannot_be_built_are_refused_before_anything_starts(platform: 
         assert "yesterday" in text
 
 
+@pytest.mark.slow
 @pytest.mark.row("E2")
 def test_a_role_without_its_policy_is_named_with_the_statement_that_mends_it(platform: Platform) -> None:
     """The table would read as empty: a day without payments, and every check green."""
@@ -93,6 +95,7 @@ def test_a_role_without_its_policy_is_named_with_the_statement_that_mends_it(pla
         assert f"CREATE POLICY extract_reads_all ON {table} FOR SELECT TO payments_extract USING (true)" in text
 
 
+@pytest.mark.slow
 @pytest.mark.row("E2")
 def test_a_missing_column_is_named(platform: Platform) -> None:
     rename = "ALTER TABLE oltp.transactions_history RENAME COLUMN {} TO {}"
@@ -102,6 +105,7 @@ def test_a_missing_column_is_named(platform: Platform) -> None:
         assert "oltp.transactions_history lacks ip_address, which the contract of raw/transactions names" in text
 
 
+@pytest.mark.slow
 @pytest.mark.row("E2")
 def test_a_truncated_file_is_named_and_the_next_run_replaces_it(platform: Platform) -> None:
     """Half a file read as a whole one is half a day's money."""
@@ -117,6 +121,7 @@ def test_a_truncated_file_is_named_and_the_next_run_replaces_it(platform: Platfo
     assert platform.lake_digests() == before
 
 
+@pytest.mark.slow
 @pytest.mark.row("E3")
 def test_a_day_without_a_row_is_a_day(platform: Platform) -> None:
     """Landed as empty it is known to be empty; left out it would be looked for for ever."""
@@ -170,6 +175,7 @@ def test_a_server_that_is_away_is_named(platform: Platform) -> None:
         assert "Mend the cause and run the same command again" in text
 
 
+@pytest.mark.slow
 @pytest.mark.row("E2")
 def test_a_wrong_password_is_named_and_not_tried_again(platform: Platform) -> None:
     with nothing_is_lost(platform):

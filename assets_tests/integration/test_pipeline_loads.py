@@ -38,6 +38,7 @@ def asked(platform: Platform, sql: str) -> object:
     return json.loads(result.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.row("B6", "E2")
 def test_a_late_file_is_added_and_rewritten_history_is_refused(empty_source: Stack, tmp_path: Path) -> None:
     """Late rows lost are lost money; a rewritten day taken in silence makes yesterday's report unrepeatable."""
