@@ -14,6 +14,7 @@ from payments_platform.defs._platform.resources import WAREHOUSE_POOL
 from payments_platform.defs._platform.specs import contract_metadata
 from payments_platform.defs._platform.warehouse_checks import model_checks
 from payments_platform.errors import ExplainedError
+from payments_platform.settings import load_settings
 from payments_platform.vocabulary import DBT_ZONES, TEAM_OF_ZONE
 
 DBT_PROJECT = Path(__file__).parents[4] / "dbt"
@@ -67,7 +68,9 @@ def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterat
     models runs with the one that is built last: with the first alone it would fail on a table that is not there yet.
     """
     build = ["build", "--exclude-resource-type", "unit_test", "--indirect-selection", "buildable"]
-    yield from dbt.cli(build, context=context).stream()
+    # Beside the file it builds, and the same each time: what dbt parsed once need not be parsed again.
+    artifacts = load_settings().warehouse_path.parent / "dbt"
+    yield from dbt.cli(build, context=context, target_path=artifacts).stream()
 
 
 models_checks = model_checks([model for zone in DBT_ZONES for model in of_zone(zone)])
