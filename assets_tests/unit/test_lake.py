@@ -300,3 +300,12 @@ def test_a_verdict_on_a_day_that_changed_meanwhile_is_refused(directory: Lake) -
         Lake(ChangesAfterRead(directory.storage.root)).set_verdict(RAW_TRANSACTIONS, DAY, "passed")
     assert directory.days(RAW_TRANSACTIONS) == {DAY: "pending"}
     assert manifest_path(RAW_TRANSACTIONS, DAY).endswith("_manifest.json")
+
+
+def test_a_verdict_is_refused_for_rows_that_nobody_judged(lake: Lake) -> None:
+    """Two runs of one day: the checks of the first must not pass the rows that the second wrote meanwhile."""
+    write(lake)
+    judged = lake.manifest(RAW_TRANSACTIONS, DAY)
+    write(lake, ROWS.head(4))
+    with pytest.raises(ConcurrentCommit):
+        lake.set_verdict(RAW_TRANSACTIONS, DAY, "passed", judged=judged)

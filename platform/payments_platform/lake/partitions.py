@@ -104,13 +104,22 @@ class Lake:
         """Every committed day and its verdict, in order of day."""
         return {manifest.day: manifest.verdict for manifest in self.manifests(dataset)}
 
-    def set_verdict(self, dataset: Dataset, day: date, verdict: Verdict, notes: Sequence[str] = ()) -> Manifest:
-        """Record what the checks said. Raises PartitionMissing, or ConcurrentCommit when the day changed meanwhile."""
+    def set_verdict(
+        self, dataset: Dataset, day: date, verdict: Verdict, notes: Sequence[str] = (), judged: Manifest | None = None
+    ) -> Manifest:
+        """Record what the checks said of ``judged`` (by default of what is there now).
+
+        Raises PartitionMissing, or ConcurrentCommit when the day is another by now: a verdict on rows that nobody
+        looked at would let them through.
+        """
         path = manifest_path(dataset, day)
         data = self.storage.read(path)
         if data is None:
             raise PartitionMissing(dataset.name, day)
-        manifest = Manifest.from_json(data, path=path).judged(verdict, tuple(notes))
+        present = Manifest.from_json(data, path=path)
+        if judged is not None and present != judged:
+            raise ConcurrentCommit(keeper(dataset).name, day)
+        manifest = present.judged(verdict, tuple(notes))
         self._commit(keeper(dataset), manifest, expected=data)
         return manifest
 

@@ -70,11 +70,12 @@ def lake_checks(*checks: LakeCheck) -> dg.AssetChecksDefinition:
     def op(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         lake: Lake = context.resources.lake
         days = days_of(context.op_execution_context.run.tags)
+        judged = {day: lake.manifest(keeper, day) for day in days}
         found = {check: {day: _findings(check, lake, day) for day in days} for check in checks}
-        for day in days:
+        for day, manifest in judged.items():
             findings = tuple(text for check in checks for text in found[check][day])
-            if lake.manifest(keeper, day) is not None:
-                lake.set_verdict(keeper, day, "failed" if findings else "passed", findings[:20])
+            if manifest is not None:
+                lake.set_verdict(keeper, day, "failed" if findings else "passed", findings[:20], judged=manifest)
         for check in checks:
             yield _result(check, found[check])
 
