@@ -91,7 +91,8 @@ def test_status_prints_every_address_for_scripts_and_no_password(stack: Stack) -
 def test_up_and_down_may_be_repeated_and_data_stays(stack: Stack, other: local_stack.Request) -> None:
     """Beside the shared stack, below an awkward path: nothing restarts that runs, and a table outlives the stop."""
     first = local_stack.up(other)
-    assert local_stack.up(other) == first
+    again = local_stack.up(other)
+    assert [(it.name, it.pid, it.address) for it in again] == [(it.name, it.pid, it.address) for it in first]
     assert all(it.ready for it in first)
     settings = Settings(home=other.home.root, environment="test")
     assert settings.postgres("primary", "owner").port != stack.settings.postgres("primary", "owner").port
