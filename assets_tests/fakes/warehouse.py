@@ -7,7 +7,7 @@ import gc
 import os
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
@@ -31,8 +31,20 @@ NOW = datetime(2025, 2, 1, tzinfo=UTC)
 MODELS = tuple(model for zone in DBT_ZONES for model in of_zone(zone))
 
 
+# What a table becomes when somebody changes it behind the load, in SQL by what is wrong afterwards.
+SPOILED_TABLE = {
+    "a wrong column": "alter table {table} rename column {key} to not_in_the_contract",
+    "a wrong type": "alter table {table} alter column {key} set data type integer using 1",
+    "a null key": "alter table {table} alter column {key} drop not null; update {table} set {key} = null",
+}
+
+
 class DbtFailed(AssertionError):
-    """dbt ended with errors; the text lists them."""
+    """dbt ended with errors: the text lists them, ``refused`` the models that failed, were skipped or failed a test."""
+
+    def __init__(self, text: str, refused: frozenset[str]) -> None:
+        super().__init__(text)
+        self.refused = refused
 
 
 class WarehouseBox:
@@ -55,6 +67,11 @@ class WarehouseBox:
             for day, rows in days.items()
         ]
         return self.warehouse.load_days(dataset, sources, now=NOW)
+
+    def spoil(self, dataset: Dataset, statement: str) -> None:
+        """Run one of ``SPOILED_TABLE`` on a landing table's own key."""
+        with self.warehouse.connection() as connection:
+            connection.execute(statement.format(table=f"landing.{dataset.table}", key=dataset.primary_key[1]))
 
     def dbt(self, *arguments: str) -> None:
         """Run dbt on this warehouse. Raises DbtFailed."""
@@ -92,9 +109,19 @@ def run_dbt(path: Path, *arguments: str, manifest: bool = True) -> Any:  # noqa:
         gc.collect()
     if not result.success:
         runs = getattr(result.result, "results", [])
-        failed = [f"{run.node.name}: {run.message}" for run in runs if run.status in {"error", "fail", "runtime error"}]
-        raise DbtFailed("\n".join(failed) or str(result.exception))
+        failed = [run for run in runs if run.status in {"error", "fail", "runtime error"}]
+        text = "\n".join(f"{run.node.name}: {run.message}" for run in failed)
+        raise DbtFailed(text or str(result.exception), frozenset(_refused(runs)))
     return result.result
+
+
+def _refused(runs: Sequence[Any]) -> Iterator[str]:
+    """Names of the models that did not come about, and of those that an error-severity test spoke against."""
+    for run in runs:
+        if run.node.resource_type == "model" and run.status in {"error", "skipped"}:
+            yield run.node.name
+        if run.node.resource_type == "test" and run.status in {"error", "fail"}:
+            yield from (name.rpartition(".")[2] for name in run.node.depends_on.nodes)
 
 
 @cache
