@@ -89,8 +89,19 @@ def loaded(checkout: Path, folder: Path, **environment: str) -> dict[str, Any]:
     return seen
 
 
+# One in which a person starts the schedule, one in which it starts by itself; each costs a process of its own.
+QUICK = {None, "production"}
+
+
 @pytest.mark.row("B1")
-@pytest.mark.parametrize("environment", [None, *get_args(Environment)[1:]], ids=str)
+@pytest.mark.parametrize(
+    "environment",
+    [
+        pytest.param(known, marks=() if known in QUICK else pytest.mark.slow)
+        for known in (None, *get_args(Environment)[1:])
+    ],
+    ids=str,
+)
 def test_definitions_load_everywhere_within_budget_and_touch_nothing(
     environment: Environment | None, checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
