@@ -36,6 +36,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:AssetExecutionContext.op is deprecated:DeprecationWarning"),
 ]
 FIRST, LAST = date(2026, 3, 1), date(2026, 3, 3)
+# Dagster's own splitting: lake and landing, the calendar, dimensions and what they read, facts and aggregates, times.
+RUNS: Final = 5
 BACKFILL_TAG: Final = "dagster/backfill"
 LAUNCH: Final = """mutation Launch($backfillParams: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $backfillParams) {
@@ -121,6 +123,8 @@ def test_a_backfill_of_everything_from_the_page_ends_in_the_tables_of_the_comman
     # The status of a backfill says nothing of what failed in a run that a later one made up for.
     assert {run.run_id: run.status.name for run in runs if run.status is not dg.DagsterRunStatus.SUCCESS} == {}
     assert {key for run in runs for key in run.asset_selection or ()} == set(everything)
+    # What the guide says of its runs.
+    assert len(runs) == RUNS
     keepers = [keeper for zone in LAKE_ZONES if zone != "quarantine" for keeper in of_zone(zone)]
     assert {it.name: platform.lake.days(it) for it in keepers if it.is_daily} == {
         it.name: dict.fromkeys(days(FIRST, LAST), "passed") for it in keepers if it.is_daily
@@ -130,3 +134,5 @@ def test_a_backfill_of_everything_from_the_page_ends_in_the_tables_of_the_comman
     typed.built(FIRST, LAST)
     assert platform.lake_digests() == typed.lake_digests()
     assert platform.warehouse_digests() == typed.warehouse_digests()
+    facts = platform.warehouse.query("SELECT count(DISTINCT created_date) AS days FROM marts.fact_transaction")
+    assert facts["days"].item() == len(asked_for)
