@@ -18,6 +18,7 @@ _CLOCK_MARGIN: Final = timedelta(minutes=5)
 _PAGE, _PAGE_HEADER = 8192, 40
 _POLL_SECONDS: Final = 0.1
 
+# A prepared transaction shows when it was prepared, not when it began: all count that had a number before the wait.
 _OPEN_TRANSACTIONS: Final = """
     SELECT 'session ' || pid || ' (' || coalesce(usename, '?') || ', ' || coalesce(nullif(application_name, ''), '?')
                || ', ' || coalesce(state, '?') || ')', xact_start
@@ -26,7 +27,7 @@ _OPEN_TRANSACTIONS: Final = """
        AND datname = current_database()
      UNION ALL
     SELECT 'prepared transaction ' || quote_literal(gid), prepared
-      FROM pg_prepared_xacts WHERE database = current_database() AND prepared < %(before)s
+      FROM pg_prepared_xacts WHERE database = current_database() AND age(transaction) > age(%(horizon)s::xid8::xid)
      ORDER BY 2
 """
 
@@ -82,8 +83,9 @@ def cut(source: SourceConnections, last_day: date, patience: Patience | None = N
 
 def _wait_for_transactions(primary: RowConnection, last_day: date, patience: Patience) -> datetime:
     """Return the primary's time once the day is complete there."""
-    sees, now, end = primary.execute(
-        "SELECT pg_has_role('pg_read_all_stats', 'USAGE'), now(), (%s::date + 1)::timestamp AT TIME ZONE 'UTC'",
+    sees, now, end, horizon = primary.execute(
+        "SELECT pg_has_role('pg_read_all_stats', 'USAGE'), now(), (%s::date + 1)::timestamp AT TIME ZONE 'UTC',"
+        " pg_current_xact_id()::text",
         (last_day,),
     ).fetchone()
     if not sees:
@@ -95,12 +97,14 @@ def _wait_for_transactions(primary: RowConnection, last_day: date, patience: Pat
         raise DayNotOver(f"{last_day} ends at {end:%Y-%m-%d %H:%M} UTC and the source's clock says {now:%H:%M}. Wait.")
     taken_at: datetime = now
     started = patience.clock()
-    while open_ones := primary.execute(_OPEN_TRANSACTIONS, {"before": end + _CLOCK_MARGIN}).fetchall():
+    asked = {"before": end + _CLOCK_MARGIN, "horizon": horizon}
+    while open_ones := primary.execute(_OPEN_TRANSACTIONS, asked).fetchall():
         if patience.clock() - started > patience.transactions:
             name, since = open_ones[0]
             raise CutTimeout(
                 f"{len(open_ones)} transaction(s) from before the end of {last_day} are still open on the primary; the"
-                f" oldest is {name}, since {since:%Y-%m-%d %H:%M:%S}. End it (pg_terminate_backend), then run again."
+                f" oldest is {name}, since {since:%Y-%m-%d %H:%M:%S}. End it"
+                " (pg_terminate_backend; ROLLBACK PREPARED for a prepared one), then run again."
             )
         patience.sleep(_POLL_SECONDS)
     return taken_at
