@@ -28,6 +28,7 @@ from payments_platform.warehouse.protocol import (
 
 SCHEMAS = ("landing", "staging", "intermediate", "marts", "aggregates", "operations")
 _POLL_SECONDS = 0.2
+_LOCKED = re.compile(r"Could not set lock on file|Conflicting lock")
 _HOLDER = re.compile(r"PID (\d+)")
 
 
@@ -48,7 +49,7 @@ def open_file(
         try:
             return duckdb.connect(str(path), read_only=read_only, config=dict(config or {}))
         except duckdb.IOException as error:
-            if "lock" not in str(error):
+            if not _LOCKED.search(str(error)):
                 raise
             found = _HOLDER.search(str(error))
             holder = f"process {found[1]}" if found else "another process"
@@ -167,8 +168,7 @@ class _Load:
         self._landed = {
             day: (sequence, digest)
             for day, sequence, digest in connection.execute(
-                "select partition_date, arg_max(load_sequence, (landed_at, load_sequence)), "
-                "arg_max(digest, (landed_at, load_sequence)) "
+                "select partition_date, max(load_sequence), arg_max(digest, load_sequence) "
                 "from operations.data_load_times where dataset = ? group by all",
                 [dataset.table],
             ).fetchall()
