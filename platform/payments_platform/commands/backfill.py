@@ -91,6 +91,7 @@ def _run_all(runs: "list[tuple[str, str, Tags]]") -> None:
     console, problems = Console(stderr=True, highlight=False), list[str]()
     settings = load_settings()
     log = settings.home / "logs" / "jobs.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
     with instance_of(settings) as instance, log.open("a") as output, redirect_stdout(output):
         for label, job, tags in runs:
             started = monotonic()
@@ -98,6 +99,8 @@ def _run_all(runs: "list[tuple[str, str, Tags]]") -> None:
                 outcome = run_job(defs, job, instance, tags)
             console.print(f"{label}: {'done' if outcome.is_success else 'failed'} in {monotonic() - started:.1f} s")
             problems += outcome.problems
+            if not outcome.is_success and not outcome.problems:
+                problems.append(f"{label}: {job} failed outside its steps; run {outcome.run_id} in the UI says why")
     if problems:
         text = "\n".join(problems[:20])
         raise BackfillFailed(f"{text}\nWhat the jobs printed: {log}. Mend the cause and run the same command again.")
