@@ -52,7 +52,9 @@ def _amount_agrees() -> nw.Expr:
     """True where the legacy decimal has no more decimals than the currency and equals amount_minor."""
     amount = nw.col("amount")
     bounded = nw.when((amount < 10**14) & (amount > -(10**14))).then(amount).otherwise(nw.lit(-1))
-    agrees = (bounded * 10_000).cast(nw.Int64) == nw.col("amount_minor") * minor_units_per_e4()
+    # 128 bits: the product of an absurd amount must not wrap round to the right one.
+    minor_e4 = nw.col("amount_minor").cast(nw.Int128) * minor_units_per_e4().cast(nw.Int128)
+    agrees = (bounded * 10_000).cast(nw.Int128) == minor_e4
     return amount.is_null() | nw.col("amount_minor").is_null() | agrees
 
 
