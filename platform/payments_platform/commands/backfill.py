@@ -13,7 +13,10 @@ from rich.console import Console
 from payments_platform.errors import ExplainedError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from payments_platform.clients.dagster import Tags
+    from payments_platform.settings import Settings
 
 app = typer.Typer()
 # Dagster's own names of what a run covers.
@@ -48,19 +51,35 @@ def backfill(
     from payments_platform.settings import load_settings
 
     settings = load_settings()
-    newest = datetime.now(UTC).date() - timedelta(days=1)
-    if not settings.first_partition <= first <= last <= newest:
-        raise typer.BadParameter(
-            f"days must lie between {settings.first_partition} (PAYMENTS_FIRST_PARTITION) and yesterday, {newest},"
-            " and --from must not be after --to"
-        )
+    if first > last:
+        raise typer.BadParameter(f"{first}, the first day, is after {last}, the last", param_hint="--from")
+    _check_day(first, settings.first_partition)
+    _check_day(last, settings.first_partition)
     build(first, last, models=models)
 
 
 @app.command("run-day")
 def run_day(day: Annotated[date, typer.Argument(parser=_day, metavar="DATE", help="The day, UTC.")]) -> None:
     """Run the daily job for one day, source to star schema, with its phase times: what the schedule does at 02:00."""
+    from payments_platform.settings import load_settings
+
+    settings = load_settings()
+    _check_day(day, settings.first_partition)
     run_daily(day)
+    Console(highlight=False).print(phase_times(settings, day))
+
+
+def newest_day() -> date:
+    """The last day that is over, UTC: nothing younger can be built."""
+    return datetime.now(UTC).date() - timedelta(days=1)
+
+
+def _check_day(day: date, oldest: date) -> None:
+    """Refuse a day without a partition here: Dagster would start a run and fail once per asset."""
+    if day < oldest:
+        raise typer.BadParameter(f"{day} is before the first day, {oldest} (PAYMENTS_FIRST_PARTITION)")
+    if day > newest_day():
+        raise typer.BadParameter(f"{day} is not over yet (UTC); the last day that can be built is {newest_day()}")
 
 
 def build(first: date, last: date, *, models: bool) -> None:
@@ -81,10 +100,26 @@ def run_daily(day: date) -> None:
     _run_all([(str(day), "daily_oltp_to_dwh", {PARTITION: str(day)})])
 
 
+def phase_times(settings: "Settings", day: date) -> "Table":
+    """What the phases of a day's last daily job took, beside their targets and limits."""
+    from rich.table import Table
+
+    from payments_platform.contracts.operations import PHASE_TIMES
+    from payments_platform.lake.partitions import Lake
+    from payments_platform.lake.storage import LocalStorage
+
+    table = Table("phase", "seconds", "target", "limit", title=f"The daily job for {day}")
+    lake = Lake(LocalStorage(settings.lake_root))
+    for row in lake.scan(PHASE_TIMES, day).collect().iter_rows(named=True):
+        table.add_row(row["phase"], f"{row['seconds']:.1f}", f"{row['target_seconds']} s", f"{row['sla_seconds']} s")
+    return table
+
+
 def _run_all(runs: "list[tuple[str, str, Tags]]") -> None:
     from time import monotonic
 
     from payments_platform.clients.dagster import instance_of, run_job
+    from payments_platform.clients.postgres import connect
     from payments_platform.definitions import defs
     from payments_platform.settings import load_settings
 
@@ -92,6 +127,8 @@ def _run_all(runs: "list[tuple[str, str, Tags]]") -> None:
     settings = load_settings()
     log = settings.home / "logs" / "jobs.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    # A stopped stack is said in one sentence here; Dagster's own storage would answer with a traceback.
+    connect(settings.postgres("platform", "dagster"), name="backfill").close()
     with instance_of(settings) as instance, log.open("a") as output, redirect_stdout(output):
         for label, job, tags in runs:
             started = monotonic()

@@ -47,11 +47,12 @@ def _step(text: str) -> None:
 
 def _close(settings: "Settings", first: date, last: date, seconds: float) -> None:
     """Print what landed, how long the phases took, and what to do next."""
+    from payments_platform.commands.backfill import phase_times
     from payments_platform.local import stack
     from payments_platform.local.home import Home
 
     _out.print(_landed(settings, first, last))
-    _out.print(_phases(settings, last))
+    _out.print(phase_times(settings, last))
     urls = {it.name: it.address["url"] for it in stack.status(Home(settings.home)) if "url" in it.address}
     lines = [
         f"Done in {seconds:.0f} s. The servers and the UI stay up.",
@@ -87,16 +88,4 @@ def _landed(settings: "Settings", first: date, last: date) -> Table:
         for dataset in of_zone(zone):
             count = warehouse.query(f"select count(*) from {zone}.{dataset.table}").item()  # noqa: S608 - contract names
             table.add_row("warehouse", f"{zone}.{dataset.table}", f"{count:,}", "")
-    return table
-
-
-def _phases(settings: "Settings", day: date) -> Table:
-    from payments_platform.contracts.operations import PHASE_TIMES
-    from payments_platform.lake.partitions import Lake
-    from payments_platform.lake.storage import LocalStorage
-
-    table = Table("phase", "seconds", "target", "limit", title=f"The daily job for {day}")
-    lake = Lake(LocalStorage(settings.lake_root))
-    for row in lake.scan(PHASE_TIMES, day).collect().iter_rows(named=True):
-        table.add_row(row["phase"], f"{row['seconds']:.1f}", f"{row['target_seconds']} s", f"{row['sla_seconds']} s")
     return table

@@ -136,8 +136,19 @@ def load(
         _say(f"Ignored columns: {', '.join(report.ignored_columns)}")
     if report.rejects is not None:
         _say(f"Rejected rows, with line and reason: {report.rejects}")
-    if report.first_day is not None:
-        _say(f"Next: payments backfill --from {report.first_day} --to {report.last_day}")
+    if report.first_day is not None and report.last_day is not None:
+        _say_next(report.first_day, report.last_day, settings.first_partition)
     if report.rows == report.rejected:
         _say("Nothing was loaded.")
         raise typer.Exit(1)
+
+
+def _say_next(first: date, last: date, oldest: date) -> None:
+    """Print the backfill that can be run, and name the days of the file that it must leave out."""
+    if first < oldest:
+        _say(f"Days before {oldest} (PAYMENTS_FIRST_PARTITION) are in the source and have no partition in the lake.")
+    if last > _yesterday():
+        _say("Payments of today can be built once the day is over (UTC).")
+    start, end = max(first, oldest), min(last, _yesterday())
+    if start <= end:
+        _say(f"Next: payments backfill --from {start} --to {end}")

@@ -66,7 +66,7 @@ def _open(path: Path) -> tuple[pl.DataFrame, int]:
     except (pl.exceptions.PolarsError, OSError, ValueError) as problem:
         # The reader's message quotes values of the file; only its kind is repeated.
         raise LoadRefused(
-            f"{path.name} cannot be read ({type(problem).__name__}): is it cut off, or of another format?"
+            f"{path.name} cannot be read ({type(problem).__name__}): cut off, another format, or not comma-separated?"
         ) from None
     raise LoadRefused(f"{path.name}: give a file that ends in .parquet, .csv or .csv.gz.")
 
