@@ -125,10 +125,10 @@ def _run_all(runs: "list[tuple[str, str, Tags]]") -> None:
 
     console, problems = Console(stderr=True, highlight=False), list[str]()
     settings = load_settings()
-    log = settings.home / "logs" / "jobs.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
     # A stopped stack is said in one sentence here; Dagster's own storage would answer with a traceback.
     connect(settings.postgres("platform", "dagster"), name="backfill").close()
+    log = settings.home / "logs" / "jobs.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
     with instance_of(settings) as instance, log.open("a") as output, redirect_stdout(output):
         for label, job, tags in runs:
             started = monotonic()

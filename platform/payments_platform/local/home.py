@@ -141,6 +141,8 @@ class Home:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Let one command at a time change this stack; a second one waits."""
+        # `reset` leaves a home without this folder; `down` and `clean` must still work there.
+        self.run.mkdir(mode=0o700, parents=True, exist_ok=True)
         with file_lock(self.run / "stack.lock"):
             yield
 
