@@ -22,10 +22,6 @@ class SourceSchemaMismatch(BatchError):
     """A source table lacks a column of the contract."""
 
 
-class SourceUnreachable(BatchError):
-    """The source did not let us in or did not answer."""
-
-
 class CutTimeout(BatchError):
     """No consistent cut in time: an old transaction is still open, or the replica lags behind."""
 

@@ -31,13 +31,6 @@ class RowConnection(Protocol):
     def close(self) -> None: ...
 
 
-class ArrowConnection(Protocol):
-    """A connection that returns Arrow (ADBC)."""
-
-    def cursor(self) -> Any: ...  # noqa: ANN401 - untyped driver
-    def close(self) -> None: ...
-
-
 @dataclass(frozen=True)
 class SourceConnections:
     """How to open each connection that extraction needs, all as the extract role, sessions in UTC."""

@@ -64,7 +64,5 @@ PAYMENT_METHOD_ID = Column(
     nullable=True,
 )
 CURRENCY = Column("currency", pl.String(), "ISO 4217 alphabetic code.", "EUR")
-COUNTRY_CODE = Column("country_code", pl.String(), "ISO 3166-1 alpha-2 code.", "FR", nullable=True)
-STATUS = Column("status", pl.String(), "State of the entity in this version.", "succeeded")
 
 POSITION = ("epoch", "version")

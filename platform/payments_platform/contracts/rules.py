@@ -12,8 +12,6 @@ from payments_platform.contracts.dataset import Rule, Severity
 from payments_platform.money import COUNTRIES, CURRENCIES, currencies_with
 
 CHANGE_OPS = ("c", "u", "d")
-# No payment is older than the company; a date before is a wrong clock or a wrong unit.
-EPOCH_OF_COMPANY = "2010-01-01"
 
 
 def not_null(rule_id: str, *columns: str) -> Rule:
