@@ -106,3 +106,32 @@ def test_each_day_of_a_range_shows_its_own_rows(tmp_path: Path) -> None:
     events = result.asset_materializations_for_node("raw_transactions")
     rows = {event.partition: event.metadata["dagster/partition_row_count"].value for event in events}
     assert rows == {str(FIRST): PAYMENTS_A_DAY, str(MIDDLE): 0, str(LAST): PAYMENTS_A_DAY}
+
+
+@pytest.mark.row("B1", "E3")
+def test_a_day_whose_history_was_rewritten_stops_itself_alone(platform: Platform) -> None:
+    """The lake keeps what it had; the other days of the range are built, and the run names the one that is not."""
+    assert failures_of(platform.run(DAYS, Company(), LAKE_TO_LANDING)) == []
+    before = platform.digests(DAYS)
+    result = platform.run(DAYS, Company(bad=frozenset({MIDDLE})), LAKE_TO_LANDING)
+    assert not result.success
+    assert platform.lake.days(dataset("raw/transactions")) == {FIRST: "passed", MIDDLE: "failed", LAST: "passed"}
+    spoken = checks_of(result)["operations/quality_report:days_passed"]
+    assert MIDDLE.isoformat() in str(spoken.description)
+    assert FIRST.isoformat() not in str(spoken.description)
+    assert platform.digests(DAYS) == before
+
+
+@pytest.mark.row("B2", "E3")
+def test_a_damaged_day_is_left_out_of_a_range_and_failed(platform: Platform) -> None:
+    """One truncated file must not keep the other days from being built, nor be read around in silence."""
+    assert failures_of(platform.run(DAYS, Company(), LAKE_TO_LANDING)) == []
+    raw = dataset("raw/transactions")
+    manifest = platform.lake.manifest(raw, MIDDLE)
+    assert manifest is not None
+    file = Path(platform.lake.storage.location(manifest.main.files[0].path))
+    file.write_bytes(file.read_bytes()[:-100])
+    clean = dg.AssetSelection.assets("clean/transactions", "quarantine/transactions")
+    platform.run(DAYS, Company(), clean)
+    assert platform.lake.days(raw)[MIDDLE] == "failed"
+    assert platform.lake.days(CLEAN) == dict.fromkeys(DAYS, "passed")

@@ -164,3 +164,12 @@ def test_the_supervisor_reads_back_any_path_and_value(folder: str, value: str) -
     section = dict(parser["program:primary"])
     assert tuple(shlex.split(section["command"] % {})) == command
     assert dict_of_key_value_pairs(section["environment"] % {}) == {"HOME_OF_IT": value}
+
+
+def test_down_and_clean_work_after_a_reset(tmp_path: Path) -> None:
+    """`make reset` then `make clean` is what a person types; the lock's folder is gone by then."""
+    home = Home(tmp_path / "home")
+    home.create()
+    home.remove(downloads=False)
+    with home.lock():
+        pass

@@ -41,9 +41,10 @@ class PostgresAddress:
         parameters = {
             "application_name": name,
             "connect_timeout": str(_CONNECT_TIMEOUT_SECONDS),
-            "options": _UTC,
             **dict(self.options),
         }
+        # Added to what the address brings, never replaced by it.
+        parameters["options"] = f"{dict(self.options).get('options', '')} {_UTC}".strip()
         query = urlencode(parameters, quote_via=quote)
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"postgresql://{user}:{password}@{host}:{self.port}/{quote(self.database, safe='')}?{query}"

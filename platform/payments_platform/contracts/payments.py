@@ -34,6 +34,8 @@ STATUS_TRANSITIONS: Final[dict[str, tuple[str, ...]]] = {
     "refunded": ("disputed",),
 }
 METHOD_TYPES: Final = ("card", "sepa_debit", "wallet", "bank_transfer")
+# More than any payment, and little enough that the sums of a warehouse keep fitting 64 bits.
+MAX_AMOUNT_MINOR: Final = 10**15
 CARD_BRANDS: Final = ("visa", "mastercard", "amex", "discover", "jcb", "unionpay", "diners")
 CUSTOMER_PSEUDONYM_FORM: Final = r"^tok_[0-9a-f]{64}$"
 RAW_RETENTION, CLEAN_RETENTION, CURATED_RETENTION = timedelta(days=90), timedelta(days=365), timedelta(days=7 * 365 + 2)
@@ -126,6 +128,12 @@ TRANSACTION_RULES: Final = (
     not_null("R-reference-present", "merchant_id", "customer_id", "customer_token"),
     not_null("R-amount-present", "amount_minor", "captured_minor", "refunded_minor"),
     Rule("R-amount-sign", Severity.ROW, "amount_minor must not be negative", nw.col("amount_minor") >= 0),
+    Rule(
+        "R-amount-limit",
+        Severity.ROW,
+        f"amount_minor must not exceed {MAX_AMOUNT_MINOR}: beyond, sums in the warehouse would overflow",
+        nw.col("amount_minor") <= MAX_AMOUNT_MINOR,
+    ),
     Rule(
         "R-amount-decimals",
         Severity.ROW,

@@ -14,12 +14,15 @@ from typing import Any
 
 import dagster as dg
 
+from payments_platform.batch.errors import SourceChanged
 from payments_platform.contracts.dataset import Dataset
 from payments_platform.defs._platform.failures import RETRY, explained
 from payments_platform.defs._platform.frames import DayFrames, dagster_type
 from payments_platform.defs._platform.partitions import DAILY, IN_RANGES, days_of
 from payments_platform.defs._platform.resources import LAKE, LAKE_IO
 from payments_platform.defs._platform.specs import key_of, spec_of
+from payments_platform.errors import ExplainedError
+from payments_platform.lake.errors import ConcurrentCommit
 from payments_platform.lake.manifest import Manifest
 from payments_platform.lake.partitions import Counts, Lake, SourceDigests
 from payments_platform.lake.writing import Frames
@@ -79,9 +82,15 @@ def lake_assets(
         def op(context: dg.AssetExecutionContext, **frames: DayFrames) -> Iterator[dg.Output[DayFrames]]:
             lake: Lake = context.resources.lake
             written = {out: DayFrames() for out in outputs}
-            started = monotonic()
-            for day, produced in logic(context, days_of(context.run.tags), **frames):
-                manifest = _commit(lake, day, outputs, produced, reads.values())
+            started, days = monotonic(), days_of(context.run.tags)
+            for day, produced in logic(context, days, **frames):
+                try:
+                    manifest = _commit(lake, day, outputs, produced, reads.values())
+                except (SourceChanged, ConcurrentCommit) as error:
+                    if len(days) == 1:
+                        raise
+                    _leave_out(context, lake, outputs[0], day, error)
+                    continue
                 for out in outputs:
                     written[out][day] = lake.scan(out, day, allow_pending=True)
                     metadata = _metadata(manifest, out, monotonic() - started)
@@ -93,6 +102,15 @@ def lake_assets(
         return op
 
     return decorate
+
+
+def _leave_out(
+    context: dg.AssetExecutionContext, lake: Lake, kept_by: Dataset, day: date, error: ExplainedError
+) -> None:
+    """Let the other days of a range go on: this one keeps its rows and is failed, so that the run names it."""
+    context.log.error("%s", error)
+    if lake.manifest(kept_by, day) is not None:
+        lake.set_verdict(kept_by, day, "failed", [str(error)])
 
 
 def _commit(

@@ -74,7 +74,7 @@ def lake_checks(*checks: LakeCheck) -> dg.AssetChecksDefinition:
         found = {check: {day: _findings(check, lake, day) for day in days} for check in checks}
         for day, manifest in judged.items():
             findings = tuple(text for check in checks for text in found[check][day])
-            if manifest is not None:
+            if manifest is not None and manifest.verdict != "failed":
                 lake.set_verdict(keeper, day, "failed" if findings else "passed", findings[:20], judged=manifest)
         for check in checks:
             yield _result(check, found[check])
@@ -83,8 +83,12 @@ def lake_checks(*checks: LakeCheck) -> dg.AssetChecksDefinition:
 
 
 def _findings(check: LakeCheck, lake: Lake, day: date) -> tuple[str, ...]:
-    if lake.manifest(check.dataset, day) is None:
+    manifest = lake.manifest(check.dataset, day)
+    if manifest is None:
         return ("the day was not written, because what it reads has not passed",)
+    if manifest.verdict == "failed":
+        # A verdict stands until the day is written again: looking once more at the same rows heals nothing.
+        return manifest.notes or ("the day failed before and has not been written again",)
     try:
         return tuple(check.judge(lake, day))
     except LakeError as error:

@@ -8,7 +8,7 @@ import dagster as dg
 
 from payments_platform.contracts.catalogue import dataset
 from payments_platform.defs._platform.frames import DayFrames
-from payments_platform.lake.errors import PartitionMissing
+from payments_platform.lake.errors import PartitionCorrupt, PartitionMissing
 from payments_platform.lake.partitions import Lake
 from payments_platform.vocabulary import day_of
 
@@ -29,7 +29,10 @@ class LakeIOManager(dg.IOManager):
                 raise PartitionMissing(written.name, day)
 
     def load_input(self, context: dg.InputContext) -> DayFrames:
-        """Return the days that passed. A single day that did not pass raises; in a range it is left out and logged."""
+        """Return the days that passed and can be read. A single day that is not raises; in a range it is left out.
+
+        A day with a damaged file is failed, so that the end of the run names it.
+        """
         read = dataset("/".join(context.asset_key.path))
         days = [day_of(key) for key in context.asset_partition_keys]
         frames = DayFrames()
@@ -38,5 +41,11 @@ class LakeIOManager(dg.IOManager):
             if len(days) > 1 and (manifest is None or manifest.verdict != "passed"):
                 context.log.warning("%s[%s] has not passed its checks: the day is left out", read.name, day)
                 continue
-            frames[day] = self._lake.scan(read, day)
+            try:
+                frames[day] = self._lake.scan(read, day)
+            except PartitionCorrupt as damage:
+                if len(days) == 1:
+                    raise
+                context.log.warning("%s", damage)
+                self._lake.set_verdict(read, day, "failed", [str(damage)])
         return frames

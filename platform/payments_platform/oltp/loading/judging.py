@@ -10,12 +10,11 @@ from typing import Final
 
 import polars as pl
 
-from payments_platform.contracts.payments import STATUSES
+from payments_platform.contracts.payments import MAX_AMOUNT_MINOR, STATUSES
 from payments_platform.money import COUNTRIES, CURRENCIES, EXPONENT, currencies_with
 
 # Longer ids and larger amounts are other columns in the wrong place.
 _LONGEST_ID: Final = 200
-_LARGEST_MINOR: Final = 10**15
 _FIRST_YEAR: Final = 2010
 _TEXTS: Final = (*("transaction_id", "customer_id", "merchant_id", "payment_method_id", "device_id", "description"),)
 _UTC_MICROS: Final = pl.Datetime("us", "UTC")
@@ -62,7 +61,7 @@ def _typed(rows: pl.LazyFrame) -> pl.LazyFrame:
         .with_columns(part_e4=part.str.pad_end(4, "0").str.slice(0, 4).cast(pl.Int64, strict=False))
         .with_columns(
             has_too_many_decimals=(part.str.len_chars() > 4) | (pl.col("part_e4") % (10_000 // pl.col("scale")) != 0),
-            amount_as_minor=pl.when(whole <= _LARGEST_MINOR // 10_000).then(
+            amount_as_minor=pl.when(whole <= MAX_AMOUNT_MINOR // 10_000).then(
                 whole * pl.col("scale") + pl.col("part_e4") // (10_000 // pl.col("scale")),
             ),
         )
@@ -101,7 +100,7 @@ def _reasons(now: datetime) -> list[pl.Expr]:
             "amount has more decimals than its currency",
         ),
         (
-            (col("minor") > _LARGEST_MINOR) | (col("amount_whole") > _LARGEST_MINOR // 10_000),
+            (col("minor") > MAX_AMOUNT_MINOR) | (col("amount_whole") > MAX_AMOUNT_MINOR // 10_000),
             "amount is larger than any payment",
         ),
         (

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from payments_platform.contracts.payments import MAX_AMOUNT_MINOR
 from payments_platform.oltp.simulator import people
 from payments_platform.oltp.simulator.payments import DayOfPayments
 from payments_platform.oltp.simulator.world import Stream, World, day_start, instants, share_of
@@ -36,6 +37,7 @@ TRANSACTIONS: Final[tuple[Breakage, ...]] = (
         "R-amount-sign",
         {"amount_minor": -pl.col("amount_minor"), "amount": "-" + pl.col("amount"), "captured_minor": pl.lit(0)},
     ),
+    ("R-amount-limit", {"amount_minor": pl.lit(MAX_AMOUNT_MINOR + 1), "amount": _NULL_TEXT}),
     ("R-amount-decimals", {"amount": pl.col("amount").str.slice(0, pl.col("amount").str.len_chars() - 1) + "7"}),
     ("R-currency-present", {"currency": _NULL_TEXT, "amount": _NULL_TEXT}),
     ("R-currency-known", {"currency": pl.lit("ZZZ"), "amount": _NULL_TEXT}),
