@@ -4,6 +4,7 @@ Belongs here: the stack of real servers that integration tests share. Does not: 
 Unit tests take none of these and start no server.
 """
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -19,16 +20,15 @@ from payments_platform.local.home import Home
 from payments_platform.local.servers.postgres import PRIMARY, superuser
 from payments_platform.settings import Settings, load_settings
 
-@pytest.hookimpl(trylast=True)
-def pytest_unconfigure() -> None:
-    """Let pytest have the last word: DuckDB's binding counts its live objects on stderr when the interpreter ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-
-
 PROJECT = Path(__file__).resolve().parents[1]
 # A home whose stack may be used and left running: quicker for a person who runs one test again and again.
 REUSED_HOME = "PAYMENTS_TEST_HOME"
 _DATABASE, _PRISTINE = "payments", "payments_pristine"
+
+
+def pytest_unconfigure() -> None:
+    """Let pytest have the last word: DuckDB's binding counts its live objects on stderr after the interpreter's end."""
+    atexit.register(os.dup2, os.open(os.devnull, os.O_WRONLY), 2)
 
 
 @dataclass(frozen=True)
