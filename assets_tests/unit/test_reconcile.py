@@ -43,9 +43,9 @@ def test_a_lost_row_and_a_lost_cent_are_named(lake: Lake) -> None:
     assert unreconciled(manifest) == []
     found = differences(Totals(5, {"EUR": 5001, "JPY": 7}), manifest.main)
     assert [str(difference) for difference in found] == [
-        "rows: source 5, lake 4, difference -1",
-        "sum:EUR: source 5001, lake 5000, difference -1",
-        "sum:JPY: source 7, lake 0, difference -7",
+        "P-source-rows: rows: source 5, lake 4, difference -1",
+        "P-source-sums: sum:EUR: source 5001, lake 5000, difference -1",
+        "P-source-sums: sum:JPY: source 7, lake 0, difference -7",
     ]
 
 

@@ -54,7 +54,13 @@ def _rows_of(manifest: Manifest) -> list[dict[str, Any]]:
     superseded = manifest.counts.get(SUPERSEDED, 0)
     judged = clean + quarantined + superseded
     broken = {name.removeprefix(RULE): count for name, count in manifest.counts.items() if name.startswith(RULE)}
-    whole = {"clean_count": clean, "quarantined_count": quarantined, "superseded_count": superseded}
+    whole = {
+        "clean_count": clean,
+        "quarantined_count": quarantined,
+        "superseded_count": superseded,
+        "verdict": manifest.verdict,
+        "findings": "; ".join(manifest.notes) or None,
+    }
     return [
         {
             "partition_date": manifest.day,

@@ -8,20 +8,27 @@ from dataclasses import dataclass
 
 from payments_platform.batch.errors import SourceChanged
 from payments_platform.batch.extract import SOURCE_EPOCH, SOURCE_ROWS, SOURCE_SUM, Extraction, Totals
+from payments_platform.contracts.rules import ROWS_AS_SOURCE, SUMS_AS_SOURCE
 from payments_platform.lake.frames import DIGEST_ALGORITHM
 from payments_platform.lake.manifest import Manifest, Output
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One figure that is not the same: ``rows`` or ``sum:<currency>``, at the source and in the lake."""
+    """One figure that is not the same: ``rows`` or ``sum:<currency>``, at the source and in the lake; and its rule."""
 
     figure: str
     source: int
     lake: int
 
+    @property
+    def rule(self) -> str:
+        """Id of the partition rule that the difference breaks."""
+        return (ROWS_AS_SOURCE if self.figure == "rows" else SUMS_AS_SOURCE).id
+
     def __str__(self) -> str:
-        return f"{self.figure}: source {self.source}, lake {self.lake}, difference {self.lake - self.source}"
+        figures = f"source {self.source}, lake {self.lake}, difference {self.lake - self.source}"
+        return f"{self.rule}: {self.figure}: {figures}"
 
 
 def differences(totals: Totals, written: Output) -> list[Difference]:

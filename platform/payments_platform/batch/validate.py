@@ -16,6 +16,7 @@ from narwhals.exceptions import ColumnNotFoundError
 from payments_platform.batch.errors import UnknownColumn
 from payments_platform.contracts.columns import POSITION
 from payments_platform.contracts.dataset import Dataset, Rule, Severity
+from payments_platform.contracts.rules import BAD_RATIO, ROWS_CONSERVED
 from payments_platform.lake.manifest import Manifest
 
 Lazy = nw.LazyFrame[Any]
@@ -135,8 +136,8 @@ def day_problems(manifest: Manifest, clean: Dataset, raw_rows: int) -> list[DayP
         finding = (
             f"raw {raw_rows} rows, but clean {kept} + quarantine {bad} + superseded {older} = {kept + bad + older}"
         )
-        problems.append(DayProblem("P-rows-conserved", finding))
+        problems.append(DayProblem(ROWS_CONSERVED.id, finding))
     if raw_rows and bad > clean.tolerated_bad_rows and bad / raw_rows > clean.max_bad_ratio:
         finding = f"{bad} of {raw_rows} rows are quarantined ({bad / raw_rows:.2%}), allowed {clean.max_bad_ratio:.2%}"
-        problems.append(DayProblem("P-bad-ratio", finding))
+        problems.append(DayProblem(BAD_RATIO, finding))
     return problems

@@ -61,6 +61,15 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class PartitionRule:
+    """A rule that a day satisfies or breaks as a whole; its judge lives with the figures that it compares (batch/)."""
+
+    id: str
+    reason: str
+    severity: Severity = Severity.PARTITION
+
+
+@dataclass(frozen=True)
 class Dataset:
     """The one description of a dataset, from which schemas, checks, dbt columns and catalogue pages are derived.
 

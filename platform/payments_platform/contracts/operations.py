@@ -31,6 +31,14 @@ QUALITY_REPORT = Dataset(
             None,
             nullable=True,
         ),
+        Column("verdict", pl.String(), "passed, failed or pending; for the table only.", "passed", nullable=True),
+        Column(
+            "findings",
+            pl.String(),
+            "What the day as a whole broke, by rule id, joined by '; '; for the table only.",
+            None,
+            nullable=True,
+        ),
     ),
     primary_key=("partition_date", "table_name", "rule_id"),
 )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from payments_platform.contracts.dataset import Column, Dataset, Pii
+from payments_platform.contracts.rules import rules_of
 from payments_platform.vocabulary import ZONES
 
 
@@ -29,8 +30,8 @@ def section(dataset: Dataset) -> str:
     columns = [(f"`{it.name}`", str(it.dtype), meaning(it)) for it in dataset.columns]
     lines = [f"## {dataset.name}", "", dataset.grain, "", *table(("", ""), facts), ""]
     lines += [*table(("column", "type", "meaning"), columns), ""]
-    if dataset.rules:
-        rules = [(f"`{rule.id}`", rule.severity.value, rule.reason) for rule in dataset.rules]
+    if rules_of(dataset):
+        rules = [(f"`{rule.id}`", rule.severity.value, rule.reason) for rule in rules_of(dataset)]
         lines += [*table(("rule", "severity", "what must hold"), rules), ""]
     return "\n".join(lines)
 

@@ -13,19 +13,19 @@ import narwhals as nw
 import polars as pl
 
 from payments_platform.contracts.dataset import Column, Dataset, Pii, Rule, Severity
+from payments_platform.contracts.rules import UNIQUE_KEY
 
 if TYPE_CHECKING:
     import pandera.polars as pa
 
 SHOWN_ROWS: Final = 5
 # Rule ids of what every contract demands beside its own rules.
-MISSING, SURPLUS, ORDER, TYPE, NULL, UNIQUE = (
+MISSING, SURPLUS, ORDER, TYPE, NULL = (
     "C-column-present",
     "C-column-known",
     "C-column-order",
     "C-type",
     "C-not-null",
-    "C-unique-key",
 )
 
 
@@ -83,7 +83,8 @@ def duplicate_keys(dataset: Dataset, frame: pl.LazyFrame) -> list[Violation]:
     if not surplus:
         return []
     repeated = frame.select(key).group_by(key).len().filter(pl.col("len") > 1).sort(key).head(SHOWN_ROWS)
-    return [Violation(f"{UNIQUE}:{'+'.join(key)}", surplus, row_ids(dataset, repeated.collect(engine="streaming")))]
+    ids = row_ids(dataset, repeated.collect(engine="streaming"))
+    return [Violation(f"{UNIQUE_KEY.id}:{'+'.join(key)}", surplus, ids)]
 
 
 def row_ids(dataset: Dataset, frame: pl.DataFrame) -> tuple[str, ...]:

@@ -8,10 +8,38 @@ from collections.abc import Sequence
 
 import narwhals as nw
 
-from payments_platform.contracts.dataset import Rule, Severity
+from payments_platform.contracts.dataset import Dataset, PartitionRule, Rule, Severity
 from payments_platform.money import COUNTRIES, CURRENCIES, currencies_with
 
 CHANGE_OPS = ("c", "u", "d")
+
+UNIQUE_KEY = PartitionRule("P-unique-key", "no two rows of the day share the primary key")
+ROWS_AS_SOURCE = PartitionRule("P-source-rows", "the rows are as many as the source counted in the same snapshot")
+SUMS_AS_SOURCE = PartitionRule("P-source-sums", "the sum of each currency is the one that the source counted")
+ROWS_CONSERVED = PartitionRule("P-rows-conserved", "every raw row is clean, quarantined or superseded")
+BAD_RATIO = "P-bad-ratio"
+
+
+def partition_rules(dataset: Dataset) -> tuple[PartitionRule, ...]:
+    """What a whole day of the dataset must satisfy, by its zone; () for what has no days."""
+    if not dataset.is_daily:
+        return ()
+    if dataset.zone == "raw":
+        return (UNIQUE_KEY, ROWS_AS_SOURCE, *((SUMS_AS_SOURCE,) if dataset.sums else ()))
+    if dataset.zone == "clean":
+        return (UNIQUE_KEY, ROWS_CONSERVED, bad_ratio(dataset))
+    return (UNIQUE_KEY,)
+
+
+def rules_of(dataset: Dataset) -> tuple[Rule | PartitionRule, ...]:
+    """All that a dataset must satisfy: its own rules, and those of a whole day."""
+    return (*dataset.rules, *partition_rules(dataset))
+
+
+def bad_ratio(clean: Dataset) -> PartitionRule:
+    """The share of quarantined rows that a day may have, as the dataset declares it."""
+    allowed = f"at most {clean.max_bad_ratio:.0%} of the rows are quarantined"
+    return PartitionRule(BAD_RATIO, f"{allowed}, once they are more than {clean.tolerated_bad_rows}")
 
 
 def not_null(rule_id: str, *columns: str) -> Rule:

@@ -10,9 +10,9 @@ from payments_platform.vocabulary import DBT_ZONES
 # Whether schedules start by themselves; anywhere else a person starts them.
 AUTOMATIC: Final[dict[Environment, bool]] = {"local": False, "test": False, "staging": True, "production": True}
 
-LAKE_TO_LANDING: Final = dg.AssetSelection.groups("raw", "clean", "quarantine", "curated", "landing") | (
-    dg.AssetSelection.assets("operations/quality_report")
-)
+QUALITY_REPORT: Final = dg.AssetSelection.assets("operations/quality_report")
+DAYS_PASSED: Final = dg.AssetCheckKey(dg.AssetKey(["operations", "quality_report"]), "days_passed")
+LAKE_TO_LANDING: Final = dg.AssetSelection.groups("raw", "clean", "quarantine", "curated", "landing") | (QUALITY_REPORT)
 WAREHOUSE_MODELS: Final = dg.AssetSelection.groups(*DBT_ZONES)
 EVERYTHING: Final = LAKE_TO_LANDING | WAREHOUSE_MODELS | dg.AssetSelection.assets("operations/phase_times")
 
@@ -31,6 +31,12 @@ warehouse_models = dg.define_asset_job(
     "warehouse_models",
     selection=WAREHOUSE_MODELS,
     description="The dbt half of the daily job: what a backfill runs once, after its days have landed.",
+)
+# Without the check that every dataset passed: it would fail again for what the failed run has already said.
+quality_report_of_a_failed_run = dg.define_asset_job(
+    "quality_report_of_a_failed_run",
+    selection=QUALITY_REPORT - dg.AssetSelection.checks(DAYS_PASSED),
+    description="The quality report alone, of days whose run failed before it came to it.",
 )
 
 daily_oltp_to_dwh_schedule = dg.build_schedule_from_partitioned_job(

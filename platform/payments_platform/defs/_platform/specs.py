@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 import dagster as dg
 
 from payments_platform.contracts.dataset import Column, Dataset
+from payments_platform.contracts.rules import rules_of
 from payments_platform.vocabulary import TEAM_OF_ZONE, Zone
 
 _KINDS: dict[Zone, tuple[str, ...]] = {
@@ -46,7 +47,7 @@ def column_schema(dataset: Dataset) -> dg.TableSchema:
 
 def contract_metadata(dataset: Dataset) -> dict[str, object]:
     """What the catalogue shows beside every materialization: columns, key, rules, retention."""
-    rules = "\n".join(f"- `{rule.id}` ({rule.severity.value}): {rule.reason}" for rule in dataset.rules)
+    rules = "\n".join(f"- `{rule.id}` ({rule.severity.value}): {rule.reason}" for rule in rules_of(dataset))
     metadata: dict[str, object] = {
         "dagster/column_schema": column_schema(dataset),
         "primary_key": ", ".join(dataset.primary_key),
