@@ -5,7 +5,7 @@ Belongs here: the schema, driven by plain SQL in each role. Does not: the simula
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, cast
 
 import psycopg
@@ -17,6 +17,7 @@ from payments_platform.local import stack as local_stack
 from payments_platform.local.home import Home
 from payments_platform.local.servers.postgres import PRIMARY, superuser
 from payments_platform.oltp.migrate import migrate
+from payments_platform.oltp.upkeep import keep_partitions
 from payments_platform.settings import PostgresRole
 
 pytestmark = pytest.mark.integration
@@ -276,6 +277,27 @@ def test_old_history_is_detached_and_kept_aside(source: Source) -> None:
         f"{table}_history_p20200101" for table in ("customers", "merchants", "payment_methods", "transactions")
     )
     assert source.rows("owner", "SELECT count(*) FROM oltp_archive.transactions_history_p20200101") == [(0,)]
+
+
+@pytest.mark.row("P1")
+def test_upkeep_makes_what_comes_and_detaches_what_is_old(source: Source) -> None:
+    """Nobody has to remember it: a missing month would send every payment to the default partition."""
+    source.run("loader", "SELECT oltp.ensure_partitions('2020-01-01', '2020-01-01')")
+    with source.acting("owner") as owner:
+        done = keep_partitions(owner, date(2020, 3, 15), history_days=60)
+        again = keep_partitions(owner, date(2020, 3, 15), history_days=60)
+    assert done.made > 0
+    assert "transactions_history_p20200101" in done.detached
+    assert (again.made, again.detached) == (0, ())
+    assert done.default_rows == {}
+
+
+def test_upkeep_tells_of_rows_that_no_partition_took(source: Source) -> None:
+    source.run("app", pay("old", "'0001-06-01'"))
+    with source.acting("owner") as owner:
+        done = keep_partitions(owner, date(2020, 3, 15), history_days=60)
+    assert done.default_rows == {"transactions": 1}
+    assert "transactions 1" in done.advice
 
 
 # The tests below commit: change capture sees nothing else.

@@ -9,6 +9,9 @@ from payments_platform.vocabulary import DBT_ZONES
 
 # Whether schedules start by themselves; anywhere else a person starts them.
 AUTOMATIC: Final[dict[Environment, bool]] = {"local": False, "test": False, "staging": True, "production": True}
+START_OF_SCHEDULES: Final = (
+    dg.DefaultScheduleStatus.RUNNING if AUTOMATIC[load_settings().environment] else dg.DefaultScheduleStatus.STOPPED
+)
 
 QUALITY_REPORT: Final = dg.AssetSelection.assets("operations/quality_report")
 DAYS_PASSED: Final = dg.AssetCheckKey(dg.AssetKey(["operations", "quality_report"]), "days_passed")
@@ -43,7 +46,5 @@ daily_oltp_to_dwh_schedule = dg.build_schedule_from_partitioned_job(
     daily_oltp_to_dwh,
     hour_of_day=2,
     minute_of_hour=0,
-    default_status=dg.DefaultScheduleStatus.RUNNING
-    if AUTOMATIC[load_settings().environment]
-    else dg.DefaultScheduleStatus.STOPPED,
+    default_status=START_OF_SCHEDULES,
 )

@@ -5,6 +5,7 @@ Belongs here: the bridge from the error table (operations/errors.py) to Dagster'
 
 from collections.abc import Callable, Iterator
 from functools import wraps
+from traceback import format_tb
 from typing import Any
 
 import dagster as dg
@@ -29,9 +30,16 @@ def explained(op: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
             error_class = classify(error)
             if error_class == "transient":
                 raise
-            raise dg.Failure(_text(error), metadata={"error_class": error_class}, allow_retries=False) from error
+            told = {"error_class": error_class, "raised_at": dg.MetadataValue.md(_frames(error))}
+            # Not "from error": the event log would keep a library's message whole, and it may quote rows.
+            raise dg.Failure(_text(error), metadata=told, allow_retries=False) from None
 
     return run
+
+
+def _frames(error: Exception) -> str:
+    """Where it happened: the lines of code from the op down to the library, without a value."""
+    return "\n".join(["```", *(line.rstrip() for line in format_tb(error.__traceback__)), "```"])
 
 
 def _text(error: Exception) -> str:

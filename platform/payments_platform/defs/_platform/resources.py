@@ -18,8 +18,10 @@ from payments_platform.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from payments_platform.batch.extract import Extraction, SourceConnections
+    from payments_platform.oltp.upkeep import SourceUpkeep
 
 SOURCE: Final = "source"
+SOURCE_UPKEEP: Final = "source_upkeep"
 LAKE: Final = "lake"
 LAKE_IO: Final = "lake_io"
 WAREHOUSE: Final = "warehouse"
@@ -58,6 +60,21 @@ class Source:
         return problem_with(self._connections(), dataset)
 
 
+class SourceOwner:
+    """The source database as its owner sees it: whose partitions have to be kept."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def upkeep(self, *, today: date) -> "SourceUpkeep":
+        """Make what comes and detach what is old enough."""
+        from payments_platform.clients.postgres import connect
+        from payments_platform.oltp.upkeep import keep_partitions
+
+        with connect(self._settings.postgres("primary", "owner"), name="payments-upkeep") as session:
+            return keep_partitions(session, today, self._settings.history_days)
+
+
 def _lake(settings: Settings) -> Any:  # noqa: ANN401 - Lake, imported late
     from payments_platform.lake.partitions import Lake
     from payments_platform.lake.storage import LocalStorage
@@ -89,6 +106,7 @@ def resources() -> dict[str, dg.ResourceDefinition]:
     """Every resource by key. Nothing is read or opened before a run asks for it."""
     return {
         SOURCE: dg.ResourceDefinition(lambda _: Source(load_settings())),
+        SOURCE_UPKEEP: dg.ResourceDefinition(lambda _: SourceOwner(load_settings())),
         LAKE: dg.ResourceDefinition(lambda _: _lake(load_settings())),
         LAKE_IO: dg.IOManagerDefinition(_lake_io, required_resource_keys={LAKE}),
         WAREHOUSE: dg.ResourceDefinition(lambda _: _warehouse(load_settings())),
