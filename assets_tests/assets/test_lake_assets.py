@@ -17,13 +17,11 @@ from payments_platform.defs._platform.frames import DayFrames
 from payments_platform.defs._platform.partitions import DAILY
 from payments_platform.defs.clean.tables import clean_checks, clean_tables
 from payments_platform.defs.curated.tables import curated_checks, curated_tables
-from payments_platform.defs.curated.transactions import transactions, transactions_checks
 from payments_platform.defs.raw.tables import raw_checks, raw_tables
 from payments_platform.lake.partitions import Lake
 
 RAW = dict(zip([asset.key.path[-1] for asset in raw_tables], zip(raw_tables, raw_checks, strict=True), strict=True))
 DERIVED = [*zip(clean_tables, clean_checks, strict=True), *zip(curated_tables, curated_checks, strict=True)]
-DERIVED += [(transactions, transactions_checks)]
 
 
 def _name(asset: dg.AssetsDefinition) -> str:

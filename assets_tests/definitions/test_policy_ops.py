@@ -33,9 +33,7 @@ FACTORIES = {
     "raw": "raw/tables.py",
     "clean": "clean/tables.py",
     "quarantine": "clean/tables.py",
-    "curated/merchants": "curated/tables.py",
-    "curated/customers": "curated/tables.py",
-    "curated/payment_methods": "curated/tables.py",
+    "curated": "curated/tables.py",
     "landing": "landing/tables.py",
 } | dict.fromkeys(DBT_ZONES, "marts/models.py")
 

@@ -118,21 +118,59 @@ def test_history_is_the_same_for_few_rows_and_many(source: Source, count: int) -
     ]
 
 
-@pytest.mark.parametrize(
-    "table,key", [("merchants", "merchant_id"), ("customers", "customer_id"), ("payment_methods", "payment_method_id")]
-)
-def test_other_captured_tables_keep_history_too(source: Source, table: str, key: str) -> None:
+CHANGED = {
+    "merchants": "name",
+    "customers": "segment",
+    "payment_methods": "method_type",
+    "devices": "os_name",
+    "refunds": "status",
+    "disputes": "status",
+    "subscriptions": "status",
+    "consents": "channel",
+}
+
+
+@pytest.mark.parametrize("table,changed", CHANGED.items())
+def test_other_captured_tables_keep_history_too(source: Source, table: str, changed: str) -> None:
     """Dimensions with history are built from it."""
+    key = f"{table.removesuffix('s')}_id"
     token = ", customer_token, token_key_id" if table == "customers" else ""
     values = ", 'tok', 'k1'" if token else ""
-    changed = {"merchants": "name", "customers": "segment", "payment_methods": "method_type"}[table]
+    previous = "previous_status" if changed == "status" else "NULL"
     source.run("app", f"INSERT INTO oltp.{table} ({key}{token}) VALUES ('x'{values})")
-    source.run("app", f"UPDATE oltp.{table} SET {changed} = 'new'")
+    source.run("app", f"UPDATE oltp.{table} SET {changed} = 'new'", f"UPDATE oltp.{table} SET {changed} = 'newer'")
     source.run("app", f"DELETE FROM oltp.{table}")
-    found = source.rows("extract", f"SELECT version, op, {changed} FROM oltp.{table}_history ORDER BY version")
-    assert found == [(1, "c", None), (2, "u", "new"), (3, "d", "new")]
+    found = source.rows(
+        "extract", f"SELECT version, op, {changed}, {previous} FROM oltp.{table}_history ORDER BY version"
+    )
+    before = ("new", "newer") if changed == "status" else (None, None)
+    assert found == [
+        (1, "c", None, None),
+        (2, "u", "new", None),
+        (3, "u", "newer", before[0]),
+        (4, "d", "newer", before[1]),
+    ]
     with pytest.raises(psycopg.errors.UniqueViolation, match="x belonged to a deleted row and is never used again"):
         source.run("app", f"INSERT INTO oltp.{table} ({key}{token}) VALUES ('x'{values})")
+
+
+@pytest.mark.row("B3")
+def test_each_version_says_what_its_references_met(source: Source) -> None:
+    """A reference is judged once, where the row is written: later the other row may have come or gone."""
+    source.run(
+        "app",
+        pay(),
+        "INSERT INTO oltp.devices (device_id, customer_id, device_type) VALUES ('d1', 'c1', 'mobile')",
+        "UPDATE oltp.transactions SET device_id = 'd1'",
+        "INSERT INTO oltp.refunds (refund_id, transaction_id) VALUES ('r1', 't1'), ('r2', 'nowhere'), ('r3', NULL)",
+        "INSERT INTO oltp.subscriptions (subscription_id, customer_id, merchant_id) VALUES ('s1', 'c1', 'm1')",
+    )
+    device = "SELECT is_device_known, device_type FROM oltp.transactions_history ORDER BY version"
+    assert source.rows("extract", device) == [(None, None), (True, "mobile")]
+    refunds = "SELECT is_transaction_known FROM oltp.refunds_history ORDER BY refund_id"
+    assert source.rows("extract", refunds) == [(True,), (False,), (None,)]
+    subscription = "SELECT is_customer_known, is_merchant_known FROM oltp.subscriptions_history"
+    assert source.rows("extract", subscription) == [(False, False)]
 
 
 @pytest.mark.row("C7")
@@ -232,7 +270,7 @@ def test_the_publication_holds_the_captured_tables_alone(source: Source) -> None
     """Identities in the publication would be identities in every topic."""
     query = "SELECT tablename FROM pg_publication_tables WHERE pubname = 'payments_changes' ORDER BY 1"
     published = [name for (name,) in source.rows("owner", query)]
-    assert published == ["customers", "merchants", "payment_methods", "transactions"]
+    assert published == sorted([*CHANGED, "transactions"])
     leaves = (
         "SELECT count(*) FROM pg_class c JOIN pg_inherits i ON i.inhrelid = c.oid"
         " WHERE i.inhparent = 'oltp.transactions'::regclass AND c.relreplident <> 'f'"
@@ -254,7 +292,7 @@ def test_absurd_dates_make_no_partitions_and_are_watched(source: Source) -> None
     """One row of the year 9999 must not make three million partitions."""
     with source.acting("loader") as loader:
         made = loader.execute("SELECT oltp.ensure_partitions('0001-01-01', '2010-01-03')").fetchone()
-        assert made == (1 + 3 * 4,)
+        assert made == (1 + 3 * (len(CHANGED) + 1),)
         loader.execute("SELECT oltp.ensure_partitions('9999-01-01', '9999-12-31')")
     source.run("app", pay("old", "'0001-06-01'"), pay("far", "'9999-06-01'"))
     watched: dict[str, int] = dict(source.rows("extract", "SELECT * FROM oltp.default_partition_rows()"))
@@ -273,9 +311,7 @@ def test_old_history_is_detached_and_kept_aside(source: Source) -> None:
     source.run("loader", "SELECT oltp.ensure_partitions('2020-01-01', '2020-01-02')")
     with source.acting("owner") as owner:
         gone = [name for (name,) in owner.execute("SELECT oltp.detach_history(30, '2020-02-01')").fetchall()]
-    assert gone == sorted(
-        f"{table}_history_p20200101" for table in ("customers", "merchants", "payment_methods", "transactions")
-    )
+    assert gone == sorted(f"{table}_history_p20200101" for table in sorted([*CHANGED, "transactions"]))
     assert source.rows("owner", "SELECT count(*) FROM oltp_archive.transactions_history_p20200101") == [(0,)]
 
 

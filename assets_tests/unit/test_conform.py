@@ -10,23 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from payments_platform.batch.conform import (
-    curated_customers,
-    curated_merchants,
-    curated_payment_methods,
-    curated_transactions,
+    conform,
     ip_network,
     missing_usd,
+    needs_rates,
 )
 from payments_platform.batch.rates import rates_in_force
-from payments_platform.contracts.customers import CLEAN_CUSTOMERS, CURATED_CUSTOMERS
-from payments_platform.contracts.dataset import Pii
+from payments_platform.contracts.catalogue import dataset, of_zone
+from payments_platform.contracts.dataset import Dataset, Pii
 from payments_platform.contracts.merchants import CLEAN_MERCHANTS, CURATED_MERCHANTS
-from payments_platform.contracts.payments import (
-    CLEAN_PAYMENT_METHODS,
-    CLEAN_TRANSACTIONS,
-    CURATED_PAYMENT_METHODS,
-    CURATED_TRANSACTIONS,
-)
+from payments_platform.contracts.payments import CLEAN_TRANSACTIONS, CURATED_TRANSACTIONS
 from payments_platform.contracts.reference import CLEAN_EXCHANGE_RATES
 from payments_platform.contracts.sample import sample
 from payments_platform.money import EXPONENT, to_usd_minor
@@ -66,7 +59,7 @@ def test_dollars_equal_the_scalar_reference_or_are_null_beyond_64_bits(rows: lis
     """A wrapped or float-rounded amount would be wrong money in every report."""
     for currency, amount, rate in rows:
         series = rates((currency, DAY - timedelta(days=1), rate))
-        found = curated_transactions(payments((currency, amount, NOON)), series, DAY).collect()
+        found = conform(payments((currency, amount, NOON)), CURATED_TRANSACTIONS, DAY, series).collect()
         expected = to_usd_minor(amount, currency, rate)
         fits = -(2**63) <= expected < 2**63
         assert found["amount_usd_minor"].to_list() == [expected if fits else None]
@@ -76,7 +69,7 @@ def test_dollars_equal_the_scalar_reference_or_are_null_beyond_64_bits(rows: lis
 @pytest.mark.parametrize("amount, cents", [(1, 0), (3, 2), (5, 2), (7, 4), (-1, 0), (-3, -2), (-5, -2)])
 def test_halves_go_to_the_even_cent(amount: int, cents: int) -> None:
     series = rates(("EUR", DAY - timedelta(days=1), Decimal("0.5")))
-    found = curated_transactions(payments(("EUR", amount, NOON)), series, DAY).collect()
+    found = conform(payments(("EUR", amount, NOON)), CURATED_TRANSACTIONS, DAY, series).collect()
     assert found["amount_usd_minor"].to_list() == [cents]
 
 
@@ -97,7 +90,7 @@ def test_the_rate_is_the_last_one_before_the_payments_own_day() -> None:
         ("JPY", 1000, NOON),
         ("GBP", 100, NOON),
     )
-    found = curated_transactions(rows, series, DAY).collect().sort("transaction_id")
+    found = conform(rows, CURATED_TRANSACTIONS, DAY, series).collect().sort("transaction_id")
     assert found["usd_rate"].to_list() == [
         Decimal("1.2"),
         Decimal("1.2"),
@@ -113,7 +106,7 @@ def test_the_rate_is_the_last_one_before_the_payments_own_day() -> None:
 
 
 def test_without_any_rate_all_rows_stay_without_dollars() -> None:
-    found = curated_transactions(payments(("EUR", 100, NOON)), rates(), DAY).collect()
+    found = conform(payments(("EUR", 100, NOON)), CURATED_TRANSACTIONS, DAY, rates()).collect()
     assert found.schema == CURATED_TRANSACTIONS.schema
     assert found["amount_usd_minor"].to_list() == [None]
     assert rates_in_force(rates(), DAY).is_empty()
@@ -121,7 +114,7 @@ def test_without_any_rate_all_rows_stay_without_dollars() -> None:
 
 def test_a_dollar_result_beyond_64_bits_is_counted_not_wrapped() -> None:
     series = rates(("KWD", DAY - timedelta(days=1), Decimal(900_000_000)))
-    counted = missing_usd(curated_transactions(payments(("KWD", 2**62, NOON)), series, DAY)).collect()
+    counted = missing_usd(conform(payments(("KWD", 2**62, NOON)), CURATED_TRANSACTIONS, DAY, series)).collect()
     assert counted.row(0, named=True) == {"without_usd_rate": 0, "usd_out_of_range": 1}
 
 
@@ -154,21 +147,16 @@ def test_an_address_is_reduced_to_its_network(address: str | None, network: str 
 
 
 @pytest.mark.row("O6")
-def test_curated_frames_have_their_contract_and_no_personal_column() -> None:
-    series = rates(("EUR", date(2024, 12, 31), Decimal("1.04")))
-    made = {
-        CURATED_TRANSACTIONS: curated_transactions(sample(CLEAN_TRANSACTIONS).lazy(), series, date(2025, 1, 1)),
-        CURATED_MERCHANTS: curated_merchants(sample(CLEAN_MERCHANTS).lazy()),
-        CURATED_CUSTOMERS: curated_customers(sample(CLEAN_CUSTOMERS).lazy()),
-        CURATED_PAYMENT_METHODS: curated_payment_methods(sample(CLEAN_PAYMENT_METHODS).lazy()),
-    }
-    for dataset, frame in made.items():
-        assert frame.collect().schema == dataset.schema
-        assert frame.collect().height == 4
-        assert {column.pii for column in dataset.columns} <= {Pii.NONE, Pii.PSEUDONYM}
-        assert "customer_id" not in dataset.names
+@pytest.mark.parametrize("curated", of_zone("curated"), ids=lambda curated: curated.table)
+def test_curated_frames_have_their_contract_and_no_personal_column(curated: Dataset) -> None:
+    series = rates(("EUR", date(2024, 12, 31), Decimal("1.04"))) if needs_rates(curated) else None
+    frame = conform(sample(dataset(f"clean/{curated.table}")).lazy(), curated, date(2025, 1, 1), series).collect()
+    assert frame.schema == curated.schema
+    assert frame.height == 4
+    assert {column.pii for column in curated.columns} <= {Pii.NONE, Pii.PSEUDONYM}
+    assert {"customer_id", "device_id"}.isdisjoint(curated.names)
 
 
 def test_a_delete_is_marked() -> None:
     clean = sample(CLEAN_MERCHANTS, 2).with_columns(op=pl.Series(["u", "d"])).lazy()
-    assert curated_merchants(clean).collect()["is_deleted"].to_list() == [False, True]
+    assert conform(clean, CURATED_MERCHANTS, DAY).collect()["is_deleted"].to_list() == [False, True]

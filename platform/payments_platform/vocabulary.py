@@ -26,7 +26,7 @@ Zone = Literal[
     "governance",
     "operations",
 ]
-Domain = Literal["payments", "merchants", "customers", "reference", "platform"]
+Domain = Literal["payments", "subscriptions", "merchants", "customers", "reference", "platform"]
 Team = Literal["payments-data", "data-platform", "analytics"]
 
 ZONES: tuple[Zone, ...] = get_args(Zone)

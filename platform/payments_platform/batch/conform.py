@@ -1,22 +1,20 @@
 """From clean to curated: types, US dollars, and nothing that points at a person but the pseudonym.
 
-Belongs here: one function a dataset, on lazy frames. Does not: which rows are good (validate.py), how a rate is
-found (rates.py).
+Belongs here: how each derived column of a curated dataset is made, on lazy frames. Does not: which columns a dataset
+has (contracts/), which rows are good (validate.py), how a rate is found (rates.py).
 """
 
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 import narwhals as nw
 import polars as pl
 
 from payments_platform.batch.rates import rates_in_force, usd_minor
-from payments_platform.contracts.customers import CURATED_CUSTOMERS
 from payments_platform.contracts.dataset import Dataset
-from payments_platform.contracts.merchants import CURATED_MERCHANTS
-from payments_platform.contracts.payments import CURATED_PAYMENT_METHODS, CURATED_TRANSACTIONS
 
-DELETED = "d"
+DELETED: Final = "d"
+USD_SUFFIX: Final = "_usd_minor"
 # One pattern a form of address, with what is kept of it. IPv4: 16 bits. IPv6: 48 bits; a shortened address whose
 # zeros begin within them keeps what stands before.
 _NETWORKS = (
@@ -27,43 +25,34 @@ _NETWORKS = (
 )
 
 
-def curated_transactions(clean: pl.LazyFrame, rates: pl.LazyFrame, day: date) -> pl.LazyFrame:
-    """Curated transactions of a day, in US dollars too.
+def conform(clean: pl.LazyFrame, curated: Dataset, day: date, rates: pl.LazyFrame | None = None) -> pl.LazyFrame:
+    """A clean day as its curated dataset declares it: the contract's columns, each derived by its name.
 
-    ``rates`` is the day's series of exchange rates. Each payment uses the last rate before its own day, whichever day
-    changed it, so a refund a month later converts at the same rate. Without a rate the dollar columns are null and
-    the row stays (``missing_usd`` counts them).
+    ``is_deleted`` comes from the change, ``created_date`` from the creation; ``*_usd_minor`` from the amount of that
+    name at the last rate before the row's own day, whichever day changed it, so a refund a month later converts at
+    the same rate. ``rates`` is the day's series, for datasets that ``needs_rates``. Without a rate the dollar columns
+    are null and the row stays (``missing_usd`` counts them).
     """
-    in_force = nw.from_native(rates_in_force(rates, day).lazy())
-    conformed = (
-        nw.from_native(clean)
-        .with_columns(nw.col("created_at").dt.date().alias("created_date"))
-        .join(in_force, on=["currency", "created_date"], how="left")
-        .with_columns(
-            usd_minor("amount_minor").alias("amount_usd_minor"),
-            usd_minor("captured_minor").alias("captured_usd_minor"),
-            usd_minor("refunded_minor").alias("refunded_usd_minor"),
-            ip_network("ip_address").alias("ip_network"),
-            (~nw.col("device_id").is_null()).alias("is_device_present"),
-            (nw.col("op") == DELETED).alias("is_deleted"),
+    frame = nw.from_native(clean).with_columns((nw.col("op") == DELETED).alias("is_deleted"))
+    if "created_date" in curated.names:
+        frame = frame.with_columns(nw.col("created_at").dt.date().alias("created_date"))
+    if rates is not None:
+        in_force = nw.from_native(rates_in_force(rates, day).lazy())
+        amounts = [name for name in curated.names if name.endswith(USD_SUFFIX)]
+        frame = frame.join(in_force, on=["currency", "created_date"], how="left").with_columns(
+            usd_minor(name.replace(USD_SUFFIX, "_minor")).alias(name) for name in amounts
         )
-    )
-    return _of_contract(conformed, CURATED_TRANSACTIONS)
+    if "ip_network" in curated.names:
+        frame = frame.with_columns(
+            ip_network("ip_address").alias("ip_network"), (~nw.col("device_id").is_null()).alias("is_device_present")
+        )
+    conformed: pl.LazyFrame = frame.select(curated.names).to_native()
+    return conformed
 
 
-def curated_merchants(clean: pl.LazyFrame) -> pl.LazyFrame:
-    """Curated versions of merchants."""
-    return _with_deletes(clean, CURATED_MERCHANTS)
-
-
-def curated_customers(clean: pl.LazyFrame) -> pl.LazyFrame:
-    """Curated versions of customers: the token stays, the source's identifier does not."""
-    return _with_deletes(clean, CURATED_CUSTOMERS)
-
-
-def curated_payment_methods(clean: pl.LazyFrame) -> pl.LazyFrame:
-    """Curated payment methods, without the vault token and the owner."""
-    return _with_deletes(clean, CURATED_PAYMENT_METHODS)
+def needs_rates(curated: Dataset) -> bool:
+    """Whether a curated dataset has amounts in US dollars."""
+    return "usd_rate" in curated.names
 
 
 def missing_usd(curated: pl.LazyFrame) -> pl.LazyFrame:
@@ -83,13 +72,3 @@ def ip_network(column: str) -> nw.Expr:
     for pattern, kept in reversed(_NETWORKS):
         network = nw.when(address.str.contains(pattern)).then(address.str.replace_all(pattern, kept)).otherwise(network)
     return network
-
-
-def _with_deletes(clean: pl.LazyFrame, dataset: Dataset) -> pl.LazyFrame:
-    conformed = nw.from_native(clean).with_columns((nw.col("op") == DELETED).alias("is_deleted"))
-    return _of_contract(conformed, dataset)
-
-
-def _of_contract(frame: nw.LazyFrame[Any], dataset: Dataset) -> pl.LazyFrame:
-    selected: pl.LazyFrame = frame.select(dataset.names).to_native()
-    return selected

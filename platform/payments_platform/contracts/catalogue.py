@@ -2,14 +2,35 @@
 
 from typing import Final
 
-from payments_platform.contracts import customers, landing, marts, merchants, operations, payments, reference
+from payments_platform.contracts import (
+    consents,
+    customers,
+    devices,
+    landing,
+    marts,
+    merchants,
+    operations,
+    payments,
+    reference,
+    reversals,
+    subscriptions,
+)
 from payments_platform.contracts.dataset import Dataset
 
-DATASETS: Final[dict[str, Dataset]] = {
-    dataset.name: dataset
-    for module in (payments, merchants, customers, reference, landing, marts, operations)
-    for dataset in module.DATASETS
-}
+_MODULES: Final = (
+    payments,
+    reversals,
+    subscriptions,
+    merchants,
+    customers,
+    devices,
+    consents,
+    reference,
+    landing,
+    marts,
+    operations,
+)
+DATASETS: Final[dict[str, Dataset]] = {dataset.name: dataset for module in _MODULES for dataset in module.DATASETS}
 
 
 def dataset(name: str) -> Dataset:

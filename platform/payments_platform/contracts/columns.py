@@ -4,6 +4,7 @@ Belongs here: identity, time, position and bookkeeping columns. Does not: column
 """
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Final
 
 import polars as pl
@@ -64,5 +65,52 @@ PAYMENT_METHOD_ID = Column(
     nullable=True,
 )
 CURRENCY = Column("currency", pl.String(), "ISO 4217 alphabetic code.", "EUR")
+PREVIOUS_STATUS = Column(
+    "previous_status", pl.String(), "Status of the version before; null for the first.", None, nullable=True
+)
+AMOUNT_MINOR = Column("amount_minor", pl.Int64(), "Amount asked for, in the currency's minor unit.", 1250, unit="minor")
+TRANSACTION_ID = Column("transaction_id", pl.String(), "Identifier given by the payment API.", "txn_sample")
+DEVICE_TYPE = Column(
+    "device_type", pl.String(), "Kind of device: mobile, tablet, desktop or terminal.", "mobile", nullable=True
+)
+OS_NAME = Column("os_name", pl.String(), "Operating system of the device, without its version.", "ios", nullable=True)
+BROWSER_NAME = Column(
+    "browser_name", pl.String(), "Browser or application on the device, without its version.", "safari", nullable=True
+)
+
+CREATED_DATE = Column("created_date", pl.Date(), "UTC day of created_at.", SAMPLE_DAY)
+USD_RATE = Column(
+    "usd_rate",
+    RATE,
+    "US dollars per major unit used; null when no rate was known.",
+    Decimal("1.04"),
+    nullable=True,
+)
+USD_RATE_DATE = Column(
+    "usd_rate_date",
+    pl.Date(),
+    "Day of the rate used: the last one before the row's created_date.",
+    SAMPLE_DAY,
+    nullable=True,
+)
+
+
+def known(entity: str) -> Column:
+    """The outcome of a reference check that the source made when it wrote the version."""
+    text = f"The {entity.replace('_', ' ')} existed when the version was written; null when the row names none."
+    return Column(f"is_{entity}_known", pl.Boolean(), text, True, nullable=True)
+
+
+def in_usd(column: Column) -> Column:
+    """The same amount in US cents."""
+    return Column(
+        column.name.replace("_minor", "_usd_minor"),
+        pl.Int64(),
+        f"{column.name} in US cents at usd_rate, half even.",
+        round((column.example or 0) * 1.04),
+        nullable=True,
+        unit="minor",
+    )
+
 
 POSITION = ("epoch", "version")

@@ -8,14 +8,9 @@ from typing import Final
 import polars as pl
 
 from payments_platform.contracts import columns as c
-from payments_platform.contracts.dataset import Column, Dataset, loosened, pick
-from payments_platform.contracts.payments import (
-    CLEAN_RETENTION,
-    CURATED_RETENTION,
-    CUSTOMER_PSEUDONYM_FORM,
-    RAW_RETENTION,
-)
-from payments_platform.contracts.rules import CHANGE_OPS, country_known, matches, not_null, one_of, time_order
+from payments_platform.contracts.dataset import Column
+from payments_platform.contracts.lake_zones import CapturedTable, curated_columns
+from payments_platform.contracts.rules import country_known, not_null, one_of, op_known, time_order, token_form
 
 CUSTOMER_SEGMENTS: Final = ("consumer", "business", "vip")
 CUSTOMER_STATUSES: Final = ("active", "blocked", "closed")
@@ -34,58 +29,27 @@ _COLUMNS: Final = (
     c.UPDATED_AT,
     c.LOAD_ID,
 )
-RAW_CUSTOMERS = Dataset(
-    key=("raw", "customers"),
-    grain="One row per version of a customer written at the source on the day.",
-    domain="customers",
-    columns=loosened(_COLUMNS, keep="customer_id epoch version op updated_at"),
-    primary_key=("customer_id", "version"),
-    retention=RAW_RETENTION,
-)
-CLEAN_CUSTOMERS = Dataset(
-    key=("clean", "customers"),
-    grain="One row per good version of a customer written on the day.",
+CUSTOMERS: Final = CapturedTable(
+    "customers",
+    entity="a customer",
     domain="customers",
     columns=_COLUMNS,
-    primary_key=("customer_id", "version"),
+    key="customer_id",
     rules=(
-        one_of("R-op-known", "op", CHANGE_OPS),
+        op_known(),
         not_null("R-customer-present", "customer_token", "token_key_id", "segment", "status", "created_at"),
-        matches(
-            "R-token-format",
-            "customer_token",
-            CUSTOMER_PSEUDONYM_FORM,
-            "customer_token must be tok_ and 64 hexadecimal digits",
-        ),
+        token_form("customer_token", "tok"),
         country_known(),
         one_of("R-segment-known", "segment", CUSTOMER_SEGMENTS),
         one_of("R-status-known", "status", CUSTOMER_STATUSES),
         time_order(),
     ),
-    retention=CLEAN_RETENTION,
     keeps_history=True,
+).lake_zones(
+    curated_columns(_COLUMNS, "customer_token epoch version country_code segment status"),
+    curated_key="customer_token",
+    note="known by the token alone",
 )
-QUARANTINE_CUSTOMERS = Dataset(
-    key=("quarantine", "customers"),
-    grain="One row per version of a customer that broke a rule on the day.",
-    domain="customers",
-    columns=(*RAW_CUSTOMERS.columns, c.REASONS),
-    primary_key=("customer_id", "version"),
-    retention=RAW_RETENTION,
-)
-CURATED_CUSTOMERS = Dataset(
-    key=("curated", "customers"),
-    grain="One row per good version of a customer written on the day, known by the token alone.",
-    domain="customers",
-    columns=(
-        *pick(_COLUMNS, "customer_token epoch version country_code segment status"),
-        c.IS_DELETED,
-        c.CREATED_AT,
-        c.UPDATED_AT,
-    ),
-    primary_key=("customer_token", "version"),
-    retention=CURATED_RETENTION,
-    keeps_history=True,
-)
+RAW_CUSTOMERS, CLEAN_CUSTOMERS, QUARANTINE_CUSTOMERS, CURATED_CUSTOMERS = CUSTOMERS.datasets
 
-DATASETS: Final = (RAW_CUSTOMERS, CLEAN_CUSTOMERS, QUARANTINE_CUSTOMERS, CURATED_CUSTOMERS)
+DATASETS: Final = CUSTOMERS.datasets

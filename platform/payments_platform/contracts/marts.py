@@ -14,7 +14,6 @@ import polars as pl
 from payments_platform.contracts import columns as c
 from payments_platform.contracts.customers import CUSTOMER_SEGMENTS, CUSTOMER_STATUSES
 from payments_platform.contracts.dataset import Column, Dataset, Rule, Severity, pick
-from payments_platform.contracts.landing import DATASETS as LANDING
 from payments_platform.contracts.landing import (
     LANDING_CUSTOMERS,
     LANDING_MERCHANTS,
@@ -65,7 +64,10 @@ def _staging_of(landing: Dataset) -> Dataset:
     )
 
 
-STG_TRANSACTIONS, STG_PAYMENT_METHODS, STG_MERCHANTS, STG_CUSTOMERS = (_staging_of(landing) for landing in LANDING)
+STG_TRANSACTIONS, STG_PAYMENT_METHODS, STG_MERCHANTS, STG_CUSTOMERS = (
+    _staging_of(landing)
+    for landing in (LANDING_TRANSACTIONS, LANDING_PAYMENT_METHODS, LANDING_MERCHANTS, LANDING_CUSTOMERS)
+)
 STG_REMOVED_KEYS: Final = Dataset(
     key=("staging", "stg_removed_keys"),
     grain="One row per key that a later load of its day no longer had.",

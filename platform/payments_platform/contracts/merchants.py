@@ -8,15 +8,15 @@ from typing import Final
 import polars as pl
 
 from payments_platform.contracts import columns as c
-from payments_platform.contracts.dataset import Column, Dataset, loosened, pick
-from payments_platform.contracts.payments import CLEAN_RETENTION, CURATED_RETENTION, RAW_RETENTION
+from payments_platform.contracts.dataset import Column
+from payments_platform.contracts.lake_zones import CapturedTable, curated_columns
 from payments_platform.contracts.rules import (
-    CHANGE_OPS,
     country_known,
     currency_known,
     matches,
     not_null,
     one_of,
+    op_known,
     time_order,
 )
 
@@ -36,22 +36,14 @@ _COLUMNS: Final = (
     c.UPDATED_AT,
     c.LOAD_ID,
 )
-RAW_MERCHANTS = Dataset(
-    key=("raw", "merchants"),
-    grain="One row per version of a merchant written at the source on the day.",
-    domain="merchants",
-    columns=loosened(_COLUMNS, keep="merchant_id epoch version op updated_at"),
-    primary_key=("merchant_id", "version"),
-    retention=RAW_RETENTION,
-)
-CLEAN_MERCHANTS = Dataset(
-    key=("clean", "merchants"),
-    grain="One row per good version of a merchant written on the day.",
+MERCHANTS: Final = CapturedTable(
+    "merchants",
+    entity="a merchant",
     domain="merchants",
     columns=_COLUMNS,
-    primary_key=("merchant_id", "version"),
+    key="merchant_id",
     rules=(
-        one_of("R-op-known", "op", CHANGE_OPS),
+        op_known(),
         not_null("R-merchant-present", "name", "mcc", "country_code", "currency", "status", "created_at"),
         matches("R-mcc-format", "mcc", r"^[0-9]{4}$", "mcc must be four digits"),
         country_known(),
@@ -59,30 +51,11 @@ CLEAN_MERCHANTS = Dataset(
         one_of("R-status-known", "status", MERCHANT_STATUSES),
         time_order(),
     ),
-    retention=CLEAN_RETENTION,
     keeps_history=True,
+).lake_zones(
+    curated_columns(_COLUMNS, "merchant_id epoch version name mcc country_code currency status"),
+    note="a delete included",
 )
-QUARANTINE_MERCHANTS = Dataset(
-    key=("quarantine", "merchants"),
-    grain="One row per version of a merchant that broke a rule on the day.",
-    domain="merchants",
-    columns=(*RAW_MERCHANTS.columns, c.REASONS),
-    primary_key=("merchant_id", "version"),
-    retention=RAW_RETENTION,
-)
-CURATED_MERCHANTS = Dataset(
-    key=("curated", "merchants"),
-    grain="One row per good version of a merchant written on the day.",
-    domain="merchants",
-    columns=(
-        *pick(_COLUMNS, "merchant_id epoch version name mcc country_code currency status"),
-        c.IS_DELETED,
-        c.CREATED_AT,
-        c.UPDATED_AT,
-    ),
-    primary_key=("merchant_id", "version"),
-    retention=CURATED_RETENTION,
-    keeps_history=True,
-)
+RAW_MERCHANTS, CLEAN_MERCHANTS, QUARANTINE_MERCHANTS, CURATED_MERCHANTS = MERCHANTS.datasets
 
-DATASETS: Final = (RAW_MERCHANTS, CLEAN_MERCHANTS, QUARANTINE_MERCHANTS, CURATED_MERCHANTS)
+DATASETS: Final = MERCHANTS.datasets

@@ -9,7 +9,7 @@ import polars as pl
 
 from payments_platform.contracts import columns as c
 from payments_platform.contracts.dataset import Column, Dataset, Rule, Severity, loosened
-from payments_platform.contracts.payments import CLEAN_RETENTION, RAW_RETENTION
+from payments_platform.contracts.lake_zones import CLEAN_RETENTION, RAW_RETENTION
 from payments_platform.contracts.rules import currency_known, not_null
 
 # How far back a partition's series reaches: as long as the source keeps history, so a late refund finds its rate.

@@ -4,14 +4,17 @@ Belongs here: rule makers with a column as argument. Does not: rules of one data
 that applies rules (batch/validate.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import narwhals as nw
 
 from payments_platform.contracts.dataset import Dataset, PartitionRule, Rule, Severity
 from payments_platform.money import COUNTRIES, CURRENCIES, currencies_with
 
-CHANGE_OPS = ("c", "u", "d")
+CHANGE_OPS: Final = ("c", "u", "d")
+# More than any payment, and little enough that the sums of a warehouse keep fitting 64 bits.
+MAX_AMOUNT_MINOR: Final = 10**15
 
 UNIQUE_KEY = PartitionRule("P-unique-key", "no two rows of the day share the primary key")
 ROWS_AS_SOURCE = PartitionRule("P-source-rows", "the rows are as many as the source counted in the same snapshot")
@@ -59,6 +62,12 @@ def matches(rule_id: str, column: str, pattern: str, reason: str) -> Rule:
     return Rule(rule_id, Severity.ROW, reason, nw.col(column).str.contains(pattern))
 
 
+def token_form(column: str, prefix: str) -> Rule:
+    """The column is a pseudonym: its prefix and a keyed hash of 256 bits. Anything else could be a clear identifier."""
+    reason = f"{column} must be {prefix}_ and 64 hexadecimal digits"
+    return matches("R-token-format", column, rf"^{prefix}_[0-9a-f]{{64}}$", reason)
+
+
 def currency_known(column: str = "currency") -> Rule:
     """ISO 4217 alphabetic code of a currency that people pay in."""
     return one_of("R-currency-known", column, CURRENCIES)
@@ -67,6 +76,35 @@ def currency_known(column: str = "currency") -> Rule:
 def country_known(column: str = "country_code") -> Rule:
     """ISO 3166-1 alpha-2 code."""
     return one_of("R-country-known", column, COUNTRIES)
+
+
+def op_known() -> Rule:
+    """A version is a create, an update or a delete."""
+    return one_of("R-op-known", "op", CHANGE_OPS)
+
+
+def amount_limit(column: str = "amount_minor") -> Rule:
+    """The amount is one that can be summed."""
+    reason = f"{column} must not exceed {MAX_AMOUNT_MINOR}: beyond, sums in the warehouse would overflow"
+    return Rule("R-amount-limit", Severity.ROW, reason, nw.col(column) <= MAX_AMOUNT_MINOR)
+
+
+def amount_positive(column: str = "amount_minor") -> Rule:
+    """The amount is more than nothing: a refund or a dispute of nothing is none."""
+    return Rule("R-amount-positive", Severity.ROW, f"{column} must be more than 0", nw.col(column) > 0)
+
+
+def status_transition(transitions: Mapping[str, Sequence[str]]) -> Rule:
+    """The status follows legally from the one before; staying is legal, and so is the first.
+
+    A status before that is no known one says nothing: it was quarantined itself.
+    """
+    previous, status = nw.col("previous_status"), nw.col("status")
+    legal = previous.is_null() | (previous == status)
+    for before, after in transitions.items():
+        legal = legal | ((previous == before) & status.is_in(list(after)))
+    legal = legal | ~previous.is_in(list(transitions))
+    return Rule("R-status-transition", Severity.ROW, "the status must be reachable from the one before", legal)
 
 
 def time_order() -> Rule:

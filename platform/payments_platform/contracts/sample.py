@@ -1,16 +1,18 @@
 """Sample rows derived from a contract, for tests and documentation: valid under every rule, distinct in the key."""
 
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
 from payments_platform.contracts.dataset import Column, Dataset
 
+PSEUDONYMS: Final = ("tok_", "dvt_")
+
 
 def _value(column: Column, row: int, *, is_key: bool) -> Any:  # noqa: ANN401 - a cell of any column type
-    if str(column.example).startswith("tok_"):
+    if str(column.example).startswith(PSEUDONYMS):
         # A pseudonym is the key of a later zone: rows that share one there would be duplicates.
-        return f"tok_{row:064x}"
+        return f"{column.example[:4]}{row:064x}"
     if is_key and isinstance(column.dtype, pl.String) and column.name != "currency" and column.example is not None:
         return f"{column.example}_{row}"
     return column.example

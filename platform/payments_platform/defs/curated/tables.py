@@ -1,35 +1,34 @@
-"""Curated dimensions: merchants, customers and payment methods, pseudonymous.
+"""Curated: each clean day conformed and pseudonymous, in US dollars too where it holds money.
 
 One factory: the contract is the difference.
 """
 
-from collections.abc import Callable
 from datetime import date
-from typing import Final
 
 import dagster as dg
 import polars as pl
 
-from payments_platform.batch.conform import curated_customers, curated_merchants, curated_payment_methods
-from payments_platform.contracts.catalogue import dataset
+from payments_platform.batch.conform import conform, missing_usd, needs_rates
+from payments_platform.contracts.catalogue import dataset, of_zone
+from payments_platform.contracts.dataset import Dataset
+from payments_platform.contracts.reference import CLEAN_EXCHANGE_RATES
 from payments_platform.defs._platform.lake_assets import DayOutputs, day_by_day, lake_assets
 from payments_platform.defs._platform.lake_checks import follows_contract, lake_checks
 
-_CONFORM: Final[dict[str, Callable[[pl.LazyFrame], pl.LazyFrame]]] = {
-    "merchants": curated_merchants,
-    "customers": curated_customers,
-    "payment_methods": curated_payment_methods,
-}
 
+def _curated(curated: Dataset) -> dg.AssetsDefinition:
+    reads = {"clean": dataset(f"clean/{curated.table}")}
+    if needs_rates(curated):
+        reads["rates"] = CLEAN_EXCHANGE_RATES
 
-def _curated(table: str) -> dg.AssetsDefinition:
-    @lake_assets(dataset(f"curated/{table}"), name=f"curated_{table}", reads={"clean": dataset(f"clean/{table}")})
+    @lake_assets(curated, name=f"curated_{curated.table}", reads=reads)
     @day_by_day
-    def conform(_: date, clean: pl.LazyFrame) -> DayOutputs:
-        return DayOutputs((_CONFORM[table](clean),))
+    def tables(day: date, clean: pl.LazyFrame, rates: pl.LazyFrame | None = None) -> DayOutputs:
+        conformed = conform(clean, curated, day, rates)
+        return DayOutputs((conformed,), counts=None if rates is None else missing_usd(conformed))
 
-    return conform
+    return tables
 
 
-curated_tables = [_curated(table) for table in _CONFORM]
-curated_checks = [lake_checks(follows_contract(dataset(f"curated/{table}"))) for table in _CONFORM]
+curated_tables = [_curated(curated) for curated in of_zone("curated")]
+curated_checks = [lake_checks(follows_contract(curated)) for curated in of_zone("curated")]

@@ -10,7 +10,8 @@ from typing import Final
 
 import polars as pl
 
-from payments_platform.contracts.payments import MAX_AMOUNT_MINOR, STATUSES
+from payments_platform.contracts.payments import STATUSES
+from payments_platform.contracts.rules import MAX_AMOUNT_MINOR
 from payments_platform.money import COUNTRIES, CURRENCIES, EXPONENT, currencies_with
 
 # Longer ids and larger amounts are other columns in the wrong place.

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from payments_platform.contracts.payments import MAX_AMOUNT_MINOR
+from payments_platform.contracts.rules import MAX_AMOUNT_MINOR
 from payments_platform.oltp.simulator import people
 from payments_platform.oltp.simulator.payments import DayOfPayments
 from payments_platform.oltp.simulator.world import Stream, World, day_start, instants, share_of
