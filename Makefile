@@ -93,6 +93,7 @@ bench-batch: setup ## Time one day of ROWS=1000000 changed transactions from ext
 lock: $(INSTALLED) ## Resolve pyproject.toml again: requirements.lock (hashed, no URLs) and requirements.size
 	@bash .ci/lock
 
-docs: $(INSTALLED) ## Write the generated files again: catalogue, settings, YAML beside the dbt models
-	@$(VENV)/payments docs $(ARGS)
+docs: $(INSTALLED) ## Write the generated files again: YAML beside the dbt models, then the pages of docs/
 	@$(VENV)/payments dbt-schema $(ARGS)
+	@$(MAKE) setup
+	@$(VENV)/payments docs $(ARGS)

@@ -42,7 +42,7 @@ def test_the_order_of_days_changes_no_content(undisturbed: Platform, platform: P
         assert digests[0] == digests[1]
 
 
-@pytest.mark.row("C7", "B6")
+@pytest.mark.row("C7", "B6", "Y3")
 def test_a_range_built_again_is_the_same_and_touches_no_landed_row(undisturbed: Platform) -> None:
     """Else each repeated run would make the models compute all of its days again."""
     before, landed = undisturbed.digests(DAYS), undisturbed.box.warehouse.digest("landing.transactions")

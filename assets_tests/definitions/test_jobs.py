@@ -28,7 +28,7 @@ def test_the_jobs_are_a_short_list() -> None:
     assert {"daily_oltp_to_dwh", "lake_to_landing", "warehouse_models", "daily_upkeep", REPORT_ALONE} == JOBS
 
 
-@pytest.mark.row("B1")
+@pytest.mark.row("B1", "R1")
 def test_the_daily_job_makes_every_asset() -> None:
     """An asset outside the daily job goes stale in silence."""
     assert assets_of("daily_oltp_to_dwh") == MATERIALIZABLE
@@ -56,7 +56,7 @@ def test_a_job_runs_all_gates_of_what_it_makes(job: str) -> None:
 
 # Dagster's own schedule calls its own deprecated function. Exit: Dagster 2.
 @pytest.mark.filterwarnings("ignore:Function `JobDefinition.run_request_for_partition` is deprecated")
-@pytest.mark.row("B1")
+@pytest.mark.row("B1", "R1", "O7")
 def test_the_schedule_asks_for_yesterday_at_two() -> None:
     """02:00 UTC: the day is over everywhere the source writes, and four hours remain."""
     schedule = defs.resolve_schedule_def("daily_oltp_to_dwh_schedule")
@@ -77,6 +77,7 @@ def test_a_partitioned_job_knows_its_days(job: str) -> None:
     assert defs.resolve_job_def("warehouse_models").partitions_def is None
 
 
+@pytest.mark.row("R1")
 def test_the_daily_run_goes_before_backfills() -> None:
     """A month of old days must not make yesterday late."""
     assert int(defs.resolve_job_def("daily_oltp_to_dwh").tags["dagster/priority"]) > 0

@@ -19,8 +19,8 @@ TESTS = sorted((ROOT / "assets_tests").rglob("*.py"))
 ADRS = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
 
 ROOMS = {
-    "batch", "clients", "commands", "contracts", "defs", "documents", "features", "fraud", "lake", "local", "oltp",
-    "operations", "privacy", "search", "serving", "streaming", "warehouse",
+    "batch", "clients", "commands", "contracts", "defs", "documentation", "documents", "features", "fraud", "lake",
+    "local", "oltp", "operations", "privacy", "search", "serving", "streaming", "warehouse",
 }  # fmt: skip
 # Directories that a room may hold code in without it being a package of ours: Alembic loads its revisions by path.
 GENERATED_NAMES = re.compile(r"/migrations/")
@@ -93,12 +93,14 @@ def test_a_module_is_named_for_what_it_does(path: Path) -> None:
     assert not MEANINGLESS.search(path.name)
 
 
+@pytest.mark.row("D3")
 def test_decisions_are_numbered_without_gaps_and_listed() -> None:
     assert [int(path.name[:4]) for path in ADRS] == list(range(1, len(ADRS) + 1))
     index = (ROOT / "docs" / "adr" / "README.md").read_text(encoding="utf-8")
     assert [path.name for path in ADRS if f"({path.name})" not in index] == []
 
 
+@pytest.mark.row("D3")
 @pytest.mark.parametrize("path", ADRS, ids=name)
 def test_a_decision_fits_on_a_page_with_its_four_parts(path: Path) -> None:
     text = path.read_text(encoding="utf-8")

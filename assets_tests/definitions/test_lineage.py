@@ -32,6 +32,7 @@ def upstream(key: str) -> set[str]:
     return {parent.to_user_string() for parent in seen}
 
 
+@pytest.mark.row("C7")
 def test_the_graph_begins_and_ends_where_it_should() -> None:
     assert {key.to_user_string() for key in KEYS if not GRAPH.get(key).parent_keys} == ROOTS
     assert {key.to_user_string() for key in KEYS if not GRAPH.get(key).child_keys} == LEAVES
@@ -61,6 +62,7 @@ def test_a_table_can_be_followed_through_every_zone(table: str) -> None:
     assert {f"{zone}/{table}" for zone in walked} | {f"staging/stg_{table}"} <= seen
 
 
+@pytest.mark.row("C7")
 def test_data_walks_one_way() -> None:
     """A zone that reads a later one can never be rebuilt from the one before."""
     pairs = [(parent.path[0], key.path[0]) for key in KEYS for parent in GRAPH.get(key).parent_keys]

@@ -93,7 +93,7 @@ def loaded(checkout: Path, folder: Path, **environment: str) -> dict[str, Any]:
 QUICK = {None, "production"}
 
 
-@pytest.mark.row("B1")
+@pytest.mark.row("B1", "C1")
 @pytest.mark.parametrize(
     "environment",
     [

@@ -61,12 +61,13 @@ every_asset = pytest.mark.parametrize("spec", SPECS, ids=name)
 every_table = pytest.mark.parametrize("spec", MADE, ids=name)
 
 
-@pytest.mark.row("C4")
+@pytest.mark.row("C4", "C1")
 def test_contracts_and_assets_are_the_same_list() -> None:
     """A contract without an asset is a promise nobody keeps; an asset without a contract is checked against nothing."""
     assert {name(spec) for spec in MADE} == set(DATASETS)
 
 
+@pytest.mark.row("C4")
 @every_asset
 def test_a_name_follows_the_grammar(spec: dg.AssetSpec) -> None:
     """Two spellings of one thing are two things to everyone who searches."""
@@ -75,6 +76,7 @@ def test_a_name_follows_the_grammar(spec: dg.AssetSpec) -> None:
     assert [column.name for column in columns(spec).columns if not COLUMN_NAME.fullmatch(column.name)] == []
 
 
+@pytest.mark.row("C4")
 @every_asset
 def test_an_asset_belongs_to_the_zone_and_team_of_its_key(spec: dg.AssetSpec) -> None:
     """An alert about an asset without an owner is nobody's."""
@@ -84,6 +86,7 @@ def test_an_asset_belongs_to_the_zone_and_team_of_its_key(spec: dg.AssetSpec) ->
     assert set(spec.kinds) == KINDS[zone]
 
 
+@pytest.mark.row("C4")
 @every_asset
 def test_a_description_opens_with_the_grain(spec: dg.AssetSpec) -> None:
     """What one row is decides every join; it is the first thing a reader of the graph must see."""
@@ -101,6 +104,7 @@ def test_the_graph_shows_the_columns_of_the_contract(spec: dg.AssetSpec) -> None
     assert all(column.description for column in columns(spec).columns)
 
 
+@pytest.mark.row("C4")
 @every_asset
 def test_every_column_is_described(spec: dg.AssetSpec) -> None:
     assert [column.name for column in columns(spec).columns if not column.description] == []
@@ -130,7 +134,7 @@ def test_an_asset_is_built_by_utc_days_unless_it_has_a_reason(spec: dg.AssetSpec
     assert (spec.partitions_def.hour_offset, spec.partitions_def.minute_offset) == (0, 0)
 
 
-@pytest.mark.row("C5")
+@pytest.mark.row("C5", "O8")
 @every_asset
 def test_an_asset_is_due_at_six_in_the_morning_utc(spec: dg.AssetSpec) -> None:
     """T+4h after the start at 02:00: without a policy a late table looks like a quiet one."""
@@ -138,6 +142,7 @@ def test_an_asset_is_due_at_six_in_the_morning_utc(spec: dg.AssetSpec) -> None:
     assert policy == dg.FreshnessPolicy.cron("0 6 * * *", lower_bound_delta=timedelta(hours=6), timezone="UTC")
 
 
+@pytest.mark.row("C7")
 @every_table
 def test_a_range_of_days_takes_few_runs(spec: dg.AssetSpec) -> None:
     """A run for each day pays imports and planning for each day: 2 s of work become minutes."""

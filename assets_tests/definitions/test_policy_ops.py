@@ -94,6 +94,7 @@ def test_every_factory_is_in_use() -> None:
     assert set(FACTORIES) <= zones
 
 
+@pytest.mark.row("E1")
 @pytest.mark.parametrize("asset", [asset for _, asset in ASSETS], ids=[op for op, _ in ASSETS])
 def test_an_asset_retries_and_queues_for_the_warehouse(asset: dg.AssetsDefinition) -> None:
     """DuckDB bears one writer; a step outside the pool fails on the lock, or makes the other fail."""
@@ -103,6 +104,7 @@ def test_an_asset_retries_and_queues_for_the_warehouse(asset: dg.AssetsDefinitio
     assert zones == POOLED_ZONES - {"landing"} or asset.op.tags["zone"] in zones
 
 
+@pytest.mark.row("E1")
 @pytest.mark.parametrize("check", [check for _, check in CHECKS], ids=[op for op, _ in CHECKS])
 def test_a_check_retries_and_queues_for_the_warehouse(check: dg.AssetChecksDefinition) -> None:
     """Reading opens the file too: a check beside a load fails on the lock and turns a good day red."""

@@ -103,7 +103,7 @@ def chosen(point: str) -> int:
     return call
 
 
-@pytest.mark.row("B6")
+@pytest.mark.row("B6", "O9")
 def test_killed_in_a_commit_and_again_in_landing_the_next_run_ends_as_if_nothing_had_happened(
     undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
@@ -118,7 +118,7 @@ def test_killed_in_a_commit_and_again_in_landing_the_next_run_ends_as_if_nothing
 
 
 @pytest.mark.slow
-@pytest.mark.row("B6")
+@pytest.mark.row("B6", "O9")
 @pytest.mark.parametrize("point", stop_at.POINTS)
 def test_killed_anywhere_the_next_run_ends_as_if_nothing_had_happened(
     undisturbed: Undisturbed, models: dict[str, str], tmp_path: Path, point: str

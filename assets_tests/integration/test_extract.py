@@ -136,7 +136,7 @@ def frames(source: SourceConnections, day: date) -> pl.DataFrame:
     return pl.concat([frame for _, extraction in extracted for frame in extraction.frames])
 
 
-@pytest.mark.row("B1", "O9")
+@pytest.mark.row("B1", "O9", "Y1")
 def test_a_day_is_its_history_from_midnight_to_midnight_reconciled_to_the_cent(
     stack: Stack, source: SourceConnections, lake: Lake, day: date
 ) -> None:
@@ -184,7 +184,7 @@ def test_history_that_was_rewritten_stops_the_extraction(
     assert lake.manifest(RAW_TRANSACTIONS, day) == before
 
 
-@pytest.mark.row("B3", "O6")
+@pytest.mark.row("B3", "O6", "G1")
 def test_card_numbers_never_reach_the_lake(stack: Stack, source: SourceConnections, day: date) -> None:
     pay(stack, "a", load="l", at=at(day), rows=1, text="card 4111 1111 1111 1111", json='{"c": 5555555555554444}')
     rows = frames(source, day)
@@ -192,6 +192,7 @@ def test_card_numbers_never_reach_the_lake(stack: Stack, source: SourceConnectio
     assert rows.select("description", "metadata", "epoch").row(0) == ("card [PAN]", '{"c": "[PAN]"}', 3)
 
 
+@pytest.mark.row("B1")
 def test_a_large_day_comes_in_several_ranges_and_whole(
     stack: Stack, source: SourceConnections, day: date, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,12 +228,14 @@ def test_a_transaction_still_open_from_the_day_is_waited_for(
             next(iter(extract_days(source, RAW_TRANSACTIONS, [yesterday], epoch=1, patience=patient)))
 
 
+@pytest.mark.row("B1")
 def test_a_day_that_is_not_over_is_refused(source: SourceConnections) -> None:
     today = datetime.now(UTC).date()
     with pytest.raises(DayNotOver, match=str(today)):
         next(iter(extract_days(source, RAW_TRANSACTIONS, [today], epoch=1, patience=SHORT)))
 
 
+@pytest.mark.row("B1")
 @pytest.mark.parametrize("dataset", of_zone("raw"), ids=lambda dataset: str(dataset.table))
 def test_every_source_table_can_be_read_whole(source: SourceConnections, day: date, dataset: Dataset) -> None:
     assert problem_with(source, dataset) is None
@@ -283,6 +286,7 @@ def test_a_table_that_cannot_be_read_whole_is_refused_with_what_to_do(
             owner.commit()
 
 
+@pytest.mark.row("B1")
 def test_a_replica_that_does_not_catch_up_is_reported(source: SourceConnections, day: date) -> None:
     class Stuck:
         def execute(self, query: str, params: object = None) -> "Stuck":

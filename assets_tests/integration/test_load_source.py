@@ -74,6 +74,7 @@ def test_good_rows_arrive_with_their_event_times_and_load(empty_source: Stack, t
     assert rows(empty_source, rates) == [(3, "2026-01-25")]
 
 
+@pytest.mark.row("Y3")
 def test_a_load_repeated_writes_nothing_twice(empty_source: Stack, tmp_path: Path) -> None:
     """People repeat a command whose terminal they closed."""
     path = written(tmp_path, *GOOD)

@@ -86,7 +86,7 @@ def pay(name: str = "t1", created_at: str = "now()", count: int = 1) -> str:
 MERCHANT = "INSERT INTO oltp.merchants (merchant_id, name) VALUES ('m1', 'Shop')"
 
 
-@pytest.mark.row("B1")
+@pytest.mark.row("B1", "Y1")
 def test_every_change_becomes_a_numbered_version_in_history(source: Source) -> None:
     """Extraction reads history alone: a change that is not there never happened."""
     source.run("app", MERCHANT, pay())
@@ -232,6 +232,7 @@ def test_nobody_but_the_owner_writes_a_partition_or_history(source: Source, role
             source.run(role, f"DELETE FROM oltp.{table}")
 
 
+@pytest.mark.row("O6")
 @pytest.mark.parametrize("role", ["extract", "capture"])
 def test_identities_are_closed_to_what_feeds_the_platform(source: Source, role: PostgresRole) -> None:
     """Names and addresses never leave the source database."""
@@ -266,6 +267,7 @@ def test_a_service_of_one_merchant_sees_no_other(source: Source) -> None:
         source.run("app", scope, pay("t2"))
 
 
+@pytest.mark.row("S1")
 def test_the_publication_holds_the_captured_tables_alone(source: Source) -> None:
     """Identities in the publication would be identities in every topic."""
     query = "SELECT tablename FROM pg_publication_tables WHERE pubname = 'payments_changes' ORDER BY 1"
@@ -300,12 +302,14 @@ def test_absurd_dates_make_no_partitions_and_are_watched(source: Source) -> None
     assert watched["transactions_history"] == 0
 
 
+@pytest.mark.row("P1")
 def test_months_are_made_three_ahead(source: Source) -> None:
     """A payment of the first second of a month must find its partition."""
     query = "SELECT to_regclass('oltp.transactions_p' || to_char(now() + interval '3 months', 'YYYYMM')) IS NOT NULL"
     assert source.rows("owner", query) == [(True,)]
 
 
+@pytest.mark.row("P1")
 def test_old_history_is_detached_and_kept_aside(source: Source) -> None:
     """Dropping is a decision of its own; the extraction only must not carry years along."""
     source.run("loader", "SELECT oltp.ensure_partitions('2020-01-01', '2020-01-02')")
@@ -364,6 +368,7 @@ def captured(stack: Stack) -> Iterator[Callable[[], tuple[int, int]]]:
         yield count
 
 
+@pytest.mark.row("S1")
 def test_bulk_rows_have_log_positions_of_their_own(empty_source: Stack) -> None:
     """A change reader that restarts among rows of one position loses the rest of them, for ever."""
     with captured(empty_source) as count:

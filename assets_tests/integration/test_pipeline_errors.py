@@ -104,7 +104,7 @@ def test_a_missing_column_is_named(platform: Platform) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.row("E2")
+@pytest.mark.row("E2", "E5")
 def test_a_truncated_file_is_named_and_the_next_run_replaces_it(platform: Platform) -> None:
     """Half a file read as a whole one is half a day's money."""
     manifest = platform.lake.manifest(dataset("clean/transactions"), DAY)

@@ -53,6 +53,7 @@ def test_a_wrong_password_is_refused(stack: Stack) -> None:
         psycopg.connect(address.uri().replace(address.password.get_secret_value(), "wrong"))
 
 
+@pytest.mark.row("S1")
 def test_the_source_is_ready_for_change_capture_and_its_pages_are_checked(stack: Stack) -> None:
     with connect(stack.settings.postgres("primary", "owner")) as connection:
         rows = connection.execute(
@@ -88,6 +89,7 @@ def test_status_prints_every_address_for_scripts_and_no_password(stack: Stack) -
     assert not any(password in answer.output for password in Home(stack.home).secrets().passwords.values())
 
 
+@pytest.mark.row("D1")
 def test_up_and_down_may_be_repeated_and_data_stays(stack: Stack, other: local_stack.Request) -> None:
     """Beside the shared stack, below an awkward path: nothing restarts that runs, and a table outlives the stop."""
     first = local_stack.up(other)

@@ -105,6 +105,7 @@ def test_the_rate_is_the_last_one_before_the_payments_own_day() -> None:
     assert missing_usd(found.lazy()).collect().row(0, named=True) == {"without_usd_rate": 2, "usd_out_of_range": 0}
 
 
+@pytest.mark.row("E3")
 def test_without_any_rate_all_rows_stay_without_dollars() -> None:
     found = conform(payments(("EUR", 100, NOON)), CURATED_TRANSACTIONS, DAY, rates()).collect()
     assert found.schema == CURATED_TRANSACTIONS.schema
@@ -157,6 +158,7 @@ def test_curated_frames_have_their_contract_and_no_personal_column(curated: Data
     assert {"customer_id", "device_id"}.isdisjoint(curated.names)
 
 
+@pytest.mark.row("Y4")
 def test_a_delete_is_marked() -> None:
     clean = sample(CLEAN_MERCHANTS, 2).with_columns(op=pl.Series(["u", "d"])).lazy()
     assert conform(clean, CURATED_MERCHANTS, DAY).collect()["is_deleted"].to_list() == [False, True]

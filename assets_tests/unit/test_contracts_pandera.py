@@ -45,6 +45,7 @@ def test_a_repeated_key_is_counted_over_the_whole_day(name: str) -> None:
     assert [found.count for found in duplicate_keys(dataset, pl.concat([good, good[:1]]).lazy())] == [1]
 
 
+@pytest.mark.row("C5", "B3")
 def test_a_broken_rule_is_named_with_its_count_and_a_few_row_ids() -> None:
     bad = ROWS.with_columns(currency=pl.when(pl.int_range(pl.len()) < 7).then(pl.lit("ZZZ")).otherwise("currency"))
     assert validate(CLEAN_TRANSACTIONS, bad) == [
@@ -64,6 +65,7 @@ def test_people_do_not_appear_in_a_verdict() -> None:
     assert "cus_sample" not in text
 
 
+@pytest.mark.row("C5")
 def test_a_lazy_frame_is_refused_because_its_values_would_not_be_looked_at() -> None:
     with pytest.raises(TypeError, match="collected"):
         validate(CLEAN_TRANSACTIONS, cast("pl.DataFrame", ROWS.lazy()))

@@ -58,7 +58,7 @@ def test_an_empty_warehouse_builds(box: WarehouseBox) -> None:
     assert box.warehouse.query("select count(*) as n from marts.dim_merchant")["n"].item() == 1
 
 
-@pytest.mark.row("B6")
+@pytest.mark.row("B6", "Y4")
 def test_a_payment_taken_out_of_its_day_falls_back_or_disappears(box: WarehouseBox) -> None:
     rows = sample(TRANSACTIONS, 3)
     box.land(TRANSACTIONS, FIRST, version(rows, 1, "pending"))

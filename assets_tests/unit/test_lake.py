@@ -103,6 +103,7 @@ def test_the_digest_ignores_order_and_chunks_and_sees_any_change(lake: Lake) -> 
     assert write(lake, pl.concat([ROWS, ROWS[:1]])).digest not in digests
 
 
+@pytest.mark.row("Y3")
 def test_a_rewritten_day_replaces_the_old_and_leaves_no_old_file(lake: Lake) -> None:
     write(lake)
     write(lake, ROWS[:2])
@@ -188,6 +189,7 @@ class DyingStorage(LocalStorage):
         super().remove(path)
 
 
+@pytest.mark.row("Y3")
 @pytest.mark.parametrize("dies_at", range(1, 5))
 def test_a_kill_at_any_point_leaves_the_old_partition_or_the_new(tmp_path: Path, dies_at: int) -> None:
     old = write(Lake(LocalStorage(tmp_path)))
@@ -239,6 +241,7 @@ def test_counts_and_source_digests_may_be_known_only_after_the_frames(lake: Lake
     assert dict(manifest.source_digests) == {"": "5"}
 
 
+@pytest.mark.row("E5")
 @pytest.mark.faults
 @pytest.mark.parametrize("damage", ["truncated", "missing", "flipped"])
 def test_a_damaged_file_is_named_with_the_command_that_heals_it(directory: Lake, tmp_path: Path, damage: str) -> None:

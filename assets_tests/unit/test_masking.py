@@ -36,7 +36,7 @@ GOODS = [
 ]
 
 
-@pytest.mark.row("B3", "O6")
+@pytest.mark.row("B3", "O6", "G1")
 @pytest.mark.parametrize("card", CARDS)
 @pytest.mark.parametrize(
     "written",
@@ -59,6 +59,7 @@ def test_digits_of_other_scripts_are_digits() -> None:
     assert mask_text("".join(chr(0x0660 + int(digit)) for digit in CARDS[0])) == MASK
 
 
+@pytest.mark.row("G1")
 @given(
     st.recursive(
         st.none()

@@ -37,6 +37,7 @@ def test_the_limits_are_those_of_the_requirements() -> None:
     }
 
 
+@pytest.mark.row("B7")
 def test_every_zone_of_the_daily_job_belongs_to_a_phase() -> None:
     """A zone left out would make the job look faster than it is."""
     assert set(PHASE_OF_ZONE) == set(TIMED)
@@ -67,6 +68,7 @@ def test_the_total_of_a_given_run_includes_its_waits() -> None:
     assert total.seconds == 90
 
 
+@pytest.mark.row("B7")
 def test_a_limit_reached_is_a_limit_missed() -> None:
     """The register promises less than an hour, not an hour."""
     at, below = (phase_table([step("raw", 0, end)])[0] for end in (3600, 3599))

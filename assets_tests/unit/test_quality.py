@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
+import pytest
 
 from assets_tests.fakes.storage import MemoryStorage
 from payments_platform.batch.quality import quality_plot, quality_report
@@ -28,6 +29,7 @@ def manifests(days: int) -> list[Manifest]:
     ]
 
 
+@pytest.mark.row("B2")
 def test_each_rule_has_its_count_and_the_table_its_fates() -> None:
     report = quality_report(manifests(2), DAY)
     assert report.schema == QUALITY_REPORT.schema

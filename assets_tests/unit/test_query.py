@@ -39,6 +39,7 @@ def rows(box: WarehouseBox, sql: str) -> list[tuple[object, ...]]:
         return list(answer.rows)
 
 
+@pytest.mark.row("O7")
 @pytest.mark.parametrize(
     "sql",
     [

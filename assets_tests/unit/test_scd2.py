@@ -208,13 +208,14 @@ def check_world(tmp_path: Path, world: World, steps: int, *, compare_each: bool)
 SHOWN = ("marts", "aggregates")
 
 
-@pytest.mark.row("B5")
+@pytest.mark.row("B5", "O3", "Y4")
 @pytest.mark.row("B6")
 def test_random_histories_in_random_loads_give_the_oracles_dimensions_and_facts(tmp_path: Path) -> None:
     """1 000 histories. Lost: reports would show a merchant as it never was, or count a payment twice."""
     check_world(tmp_path, make_world(seed=1, entities=500, payments=700), steps=3, compare_each=False)
 
 
+@pytest.mark.row("O3", "Y4", "B5")
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2, 7))
 def test_more_random_histories_in_more_loads(tmp_path: Path, seed: int) -> None:

@@ -169,6 +169,7 @@ def test_rates_agree_whatever_range_was_asked() -> None:
     assert (long["usd_rate"].cast(pl.Decimal(18, 9)) > 0).all()
 
 
+@pytest.mark.row("G2")
 def test_a_token_is_the_same_for_one_person_and_key() -> None:
     """Two tokens for one person split that person in every store."""
     assert mint(["cus_1", "cus_1"], KEY.key)[0] == mint(["cus_1"], KEY.key)[0]

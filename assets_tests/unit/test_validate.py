@@ -82,6 +82,7 @@ def test_a_bad_row_lists_every_rule_it_broke_in_rule_order() -> None:
     assert rows_of(parts.counts).to_dicts() == [{"superseded": 0, "rule:R-amount-sign": 2, "rule:R-currency-known": 1}]
 
 
+@pytest.mark.row("B2")
 def test_a_bad_last_version_leaves_the_good_one_before_clean() -> None:
     parts = split_rows([("a", 1, 1, 5, "EUR"), ("a", 1, 2, -5, "EUR")])
     assert rows_of(parts.clean)["amount"].to_list() == [5]
@@ -104,7 +105,7 @@ def test_samples_of_every_contract_are_clean(name: str) -> None:
     assert rows_of(parts.clean).height == raw.height
 
 
-@pytest.mark.row("B3")
+@pytest.mark.row("B3", "Y4")
 @pytest.mark.parametrize(
     "rule, broken",
     [
@@ -142,6 +143,7 @@ def test_two_good_versions_of_one_position_fail_the_day_by_its_key() -> None:
     assert duplicate_keys(RAW_TRANSACTIONS, sample(RAW_TRANSACTIONS, 4).lazy()) == []
 
 
+@pytest.mark.row("B3")
 def test_a_day_with_too_many_bad_rows_or_a_lost_one_fails_as_a_whole() -> None:
     lake, day = Lake(MemoryStorage()), date(2025, 1, 1)
     outputs = {
