@@ -139,3 +139,12 @@ def test_a_busy_warehouse_is_waited_for_then_named_with_its_holder(box: Warehous
 def test_reading_what_does_not_exist_yet_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(WarehouseMissing, match="payments backfill"):
         DuckDBWarehouse(tmp_path / "none.duckdb").query("select 1")
+
+
+def test_a_table_of_an_earlier_contract_is_named_and_left_alone(box: WarehouseBox) -> None:
+    """Altered in place, it would be half old and half new; the lake makes it whole again."""
+    box.land(TRANSACTIONS, FIRST, sample(TRANSACTIONS, 3))
+    with box.warehouse.connection() as connection:
+        connection.execute("alter table landing.transactions drop column browser_name")
+    with pytest.raises(LandingMismatch, match=r"\(browser_name\).*delete .*payments backfill"):
+        box.land(TRANSACTIONS, SECOND, sample(TRANSACTIONS, 3))

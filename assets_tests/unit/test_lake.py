@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from assets_tests.fakes.storage import MemoryStorage
+from payments_platform.contracts.dataset import Column
 from payments_platform.contracts.payments import CLEAN_TRANSACTIONS, QUARANTINE_TRANSACTIONS, RAW_TRANSACTIONS
 from payments_platform.contracts.sample import sample
 from payments_platform.lake.errors import (
@@ -17,6 +18,7 @@ from payments_platform.lake.errors import (
     PartitionCorrupt,
     PartitionMissing,
     PartitionNotPassed,
+    PartitionOutdated,
     SchemaMismatch,
 )
 from payments_platform.lake.manifest import Manifest
@@ -312,3 +314,13 @@ def test_a_verdict_is_refused_for_rows_that_nobody_judged(lake: Lake) -> None:
     write(lake, ROWS.head(4))
     with pytest.raises(ConcurrentCommit):
         lake.set_verdict(RAW_TRANSACTIONS, DAY, "passed", judged=judged)
+
+
+def test_a_day_of_an_earlier_contract_is_made_again_and_not_read(directory: Lake) -> None:
+    """Read as it is, a column that is new would be taken for empty."""
+    write(directory)
+    later = replace(RAW_TRANSACTIONS, columns=(*RAW_TRANSACTIONS.columns, Column("is_new", pl.Boolean(), "New.")))
+    with pytest.raises(PartitionOutdated, match=r"before its contract changed columns.*payments backfill --from"):
+        directory.scan(later, DAY, allow_pending=True)
+    with pytest.raises(PartitionOutdated):
+        directory.verify(later, DAY)

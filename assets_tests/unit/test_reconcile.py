@@ -85,6 +85,14 @@ def test_another_life_of_the_source_is_not_compared(lake: Lake) -> None:
     assert extract(lake, ROWS[1:].with_columns(epoch=pl.lit(2, dtype=pl.Int32)), epoch=2).rows == 3
 
 
+def test_another_contract_is_not_compared(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A column more changes every digest: the day must not be taken for one that somebody rewrote."""
+    with monkeypatch.context() as earlier:
+        earlier.setattr("payments_platform.lake.frames.columns_mark", lambda _: "earlier")
+        extract(lake, ROWS)
+    extract(lake, ROWS.with_columns(amount_minor=pl.lit(1, dtype=pl.Int64)))
+
+
 def test_a_dated_series_may_grow() -> None:
     extraction = in_memory_extraction(RAW_EXCHANGE_RATES, sample(RAW_EXCHANGE_RATES))
     assert sum(frame.height for frame in extraction.frames) == extraction.totals.rows

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from payments_platform.batch.errors import SourceChanged
 from payments_platform.batch.extract import SOURCE_EPOCH, SOURCE_ROWS, SOURCE_SUM, Extraction, Totals
+from payments_platform.contracts.dataset import Dataset
 from payments_platform.contracts.rules import ROWS_AS_SOURCE, SUMS_AS_SOURCE
-from payments_platform.lake.frames import DIGEST_ALGORITHM
+from payments_platform.lake.frames import digest_algorithm
 from payments_platform.lake.manifest import Manifest, Output
 
 
@@ -67,21 +68,21 @@ def digests_checked_against(before: Manifest | None, extraction: Extraction) -> 
     Raises SourceChanged then, when rows extracted before are not there as they were, so that nothing is committed. A
     day's history only grows, and after the day is over only by bulk loads, each under its own id: the digest of each
     load of the earlier extraction must come again, new loads may be there. Anything else means that somebody rewrote
-    history, and that yesterday's reports cannot be made again. Another epoch is another life of the source, and
-    another release of the hash says nothing; neither is compared.
+    history, and that yesterday's reports cannot be made again. Another epoch is another life of the source; another
+    release of the hash, or other columns in the contract, say nothing. None of these is compared.
     """
 
     def checked() -> dict[str, str]:
         digests, counts = extraction.source_digests(), extraction.counts()
-        if before is not None and _comparable(before, counts[SOURCE_EPOCH]):
+        if before is not None and _comparable(before, extraction.dataset, counts[SOURCE_EPOCH]):
             _refuse_changes(before, digests)
         return digests
 
     return checked
 
 
-def _comparable(before: Manifest, epoch: int) -> bool:
-    return before.main.digest_algorithm == DIGEST_ALGORITHM and before.counts.get(SOURCE_EPOCH) == epoch
+def _comparable(before: Manifest, dataset: Dataset, epoch: int) -> bool:
+    return before.main.digest_algorithm == digest_algorithm(dataset) and before.counts.get(SOURCE_EPOCH) == epoch
 
 
 def _refuse_changes(before: Manifest, digests: Mapping[str, str]) -> None:

@@ -39,6 +39,16 @@ class PartitionCorrupt(LakeError):
         )
 
 
+class PartitionOutdated(LakeError):
+    """The day was written while the contract had other columns."""
+
+    def __init__(self, dataset: str, day: date) -> None:
+        super().__init__(
+            f"{dataset} {day} was written before its contract changed columns."
+            f" Make the day again: payments backfill --from {day} --to {day}"
+        )
+
+
 class ManifestUnreadable(LakeError):
     """The manifest is no manifest of this platform (damaged, or of a later version)."""
 

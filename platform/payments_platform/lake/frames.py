@@ -4,6 +4,8 @@ Belongs here: pure functions on frames. Does not: files and manifests.
 """
 
 from dataclasses import dataclass
+from typing import Final
+from zlib import crc32
 
 import polars as pl
 
@@ -11,7 +13,7 @@ from payments_platform.contracts.dataset import Dataset
 from payments_platform.lake.errors import SchemaMismatch
 
 # Polars keeps its row hash stable within a release only, so a digest always travels with the name of its maker.
-DIGEST_ALGORITHM = f"polars-{pl.__version__}"
+_MAKER: Final = f"polars-{pl.__version__}"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,17 @@ def conforming(frame: pl.LazyFrame, dataset: Dataset) -> pl.LazyFrame:
     if problems:
         raise SchemaMismatch(dataset.name, problems)
     return frame if found.names() == wanted.names() else frame.select(wanted.names())
+
+
+def columns_mark(dataset: Dataset) -> str:
+    """A short mark of the contract's columns and types: rows written under other columns have another digest."""
+    named = ",".join(f"{name} {dtype}" for name, dtype in dataset.schema.items())
+    return f"{crc32(named.encode()):08x}"
+
+
+def digest_algorithm(dataset: Dataset) -> str:
+    """What a digest of the dataset depends on beside its rows: the release that hashes, and the columns hashed."""
+    return f"{_MAKER}:{columns_mark(dataset)}"
 
 
 def digest_expression(dataset: Dataset) -> pl.Expr:

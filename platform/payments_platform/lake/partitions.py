@@ -18,8 +18,9 @@ from payments_platform.lake.errors import (
     PartitionCorrupt,
     PartitionMissing,
     PartitionNotPassed,
+    PartitionOutdated,
 )
-from payments_platform.lake.frames import DIGEST_ALGORITHM, facts
+from payments_platform.lake.frames import columns_mark, digest_algorithm, facts
 from payments_platform.lake.manifest import DataFile, Manifest, Output, Verdict
 from payments_platform.lake.paths import day_of_path, is_manifest, keeper, manifest_path
 from payments_platform.lake.storage import Conflict, Storage
@@ -75,8 +76,9 @@ class Lake:
     def scan(self, dataset: Dataset, day: date, *, allow_pending: bool = False) -> pl.LazyFrame:
         """The rows of a day, lazily.
 
-        Raises PartitionMissing, PartitionNotPassed (unless ``allow_pending``: the checks themselves read so) or
-        PartitionCorrupt when a file is not there or has another size than was committed.
+        Raises PartitionMissing, PartitionNotPassed (unless ``allow_pending``: the checks themselves read so),
+        PartitionOutdated when the contract has other columns now, or PartitionCorrupt when a file is not there or has
+        another size than was committed.
         """
         manifest = self._existing(dataset, day)
         if manifest.verdict != "passed" and not allow_pending:
@@ -133,7 +135,7 @@ class Lake:
             if rows != file.rows:
                 raise PartitionCorrupt(dataset.name, day, file.path, f"has {rows} rows, {file.rows} were committed")
         found = facts(self.storage.scan([file.path for file in committed.files], dataset.schema), dataset)
-        if committed.digest_algorithm == DIGEST_ALGORITHM and found.digest != committed.digest:
+        if committed.digest_algorithm == digest_algorithm(dataset) and found.digest != committed.digest:
             names = ", ".join(file.path for file in committed.files) or "no file"
             raise PartitionCorrupt(dataset.name, day, names, "changed content: the digest differs from the committed")
         return manifest
@@ -150,6 +152,10 @@ class Lake:
         manifest = self.manifest(dataset, day)
         if manifest is None or dataset.name not in manifest.outputs:
             raise PartitionMissing(dataset.name, day)
+        mark = manifest.outputs[dataset.name].digest_algorithm.partition(":")[2]
+        if mark and mark != columns_mark(dataset):
+            # Made again, never read as if its new columns were empty.
+            raise PartitionOutdated(dataset.name, day)
         return manifest
 
     def _commit(self, main: Dataset, manifest: Manifest, *, expected: bytes | None) -> None:
@@ -167,7 +173,7 @@ class Lake:
             DataFile(path, count, 0 if file is None else file.size)
             for path, count, file in zip(paths, rows, stored, strict=True)
         )
-        return Output(files, found.rows, found.sums, found.digest, DIGEST_ALGORITHM)
+        return Output(files, found.rows, found.sums, found.digest, digest_algorithm(dataset))
 
     def _count(self, dataset: Dataset, path: str) -> int:
         rows: int = self.storage.scan([path], dataset.schema).select(pl.len()).collect().item()

@@ -102,6 +102,7 @@ class DuckDBWarehouse:
     def load_days(self, dataset: Dataset, days: Sequence[DaySource], *, now: datetime) -> list[LoadResult]:
         with self.connection() as connection:
             _create_tables(connection)
+            self._refuse_other_columns(connection, dataset)
             connection.begin()
             try:
                 results = _Load(connection, dataset, now).days(days)
@@ -110,6 +111,18 @@ class DuckDBWarehouse:
                 raise
             connection.commit()
         return results
+
+    def _refuse_other_columns(self, connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> None:
+        """A table of an earlier contract is not altered: models read all of it, and would take its gaps for facts."""
+        table = f"{dataset.zone}.{dataset.table}"
+        found = {name: kind.lower().replace(",", ", ") for name, kind, *_ in _described(connection, table)}
+        wanted = {column.name: sql_type(column.dtype) for column in dataset.columns}
+        if found != wanted:
+            names = sorted(name for name, _ in found.items() ^ wanted.items())
+            raise LandingMismatch(
+                f"{table} was made before its contract changed ({', '.join(dict.fromkeys(names))})."
+                f" The warehouse is made from the lake: delete {self.path}, then build your days: payments backfill"
+            )
 
     def query(self, sql: str) -> pl.DataFrame:
         with self.connection(read_only=True) as connection:
@@ -143,6 +156,11 @@ def _select(dataset: Dataset, condition: str) -> str:
 
 def _frame(connection: duckdb.DuckDBPyConnection, sql: str) -> pl.DataFrame:
     return pl.DataFrame(pl.from_arrow(connection.sql(sql).to_arrow_table()))
+
+
+def _described(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[str, ...]]:
+    """Name and type of each column, as DuckDB writes them."""
+    return connection.execute(f"describe select * from {relation}").fetchall()
 
 
 def _create_tables(connection: duckdb.DuckDBPyConnection) -> None:
@@ -229,7 +247,7 @@ class _Load:
 
     def _check(self, relation: str, day: DaySource) -> None:
         try:
-            described = self._connection.execute(f"describe select * from {relation}").fetchall()
+            described = _described(self._connection, relation)
         except duckdb.Error as error:
             raise LandingMismatch(
                 f"{self._table} {day.day}: a file cannot be read ({str(error).splitlines()[0]}). "
