@@ -23,12 +23,15 @@
   group by removed_key
 {%- endmacro %}
 
-{# Before an increment: rows whose key has nothing left. delete+insert replaces only keys that still have rows. #}
-{% macro delete_vanished(versions, dataset, key) -%}
+{# Before an increment: rows whose key has nothing left. delete+insert replaces only keys that still have rows.
+   A delete that brings no values (`value` is null) is nothing by itself. #}
+{% macro delete_vanished(versions, dataset, key, value) -%}
   {% if is_incremental() %}
     delete from {{ this }}
     where {{ key }} in (select removed_key from {{ ref('stg_removed_keys') }} where dataset = '{{ dataset }}')
-      and not exists (select 1 from {{ ref(versions) }} as kept where kept.{{ key }} = {{ this }}.{{ key }})
+      and not exists (
+        select 1 from {{ ref(versions) }} as kept where kept.{{ key }} = {{ this }}.{{ key }} and kept.{{ value }} is not null
+      )
   {% endif %}
 {%- endmacro %}
 
@@ -57,7 +60,7 @@
 {# Per key, where the row with the highest position lies, and the highest load of any of its rows. Of two landings of
    one position the later day wins, whichever was loaded first. Only narrow columns are read: sorting whole rows costs
    several times as much. The columns partition_date, epoch and version lead back to the row. #}
-{% macro latest_position(versions, key, touched=none) -%}
+{% macro latest_position(versions, key, touched=none, condition='true') -%}
   {%- set position -%}
     epoch::decimal(38, 0) * 100000000000000000000
       + version::decimal(38, 0) * 10000000000
@@ -70,6 +73,37 @@
     max_by(version, {{ position }}) as version,
     max(load_sequence) as key_sequence
   from {{ versions }}
-  {% if touched %}where {{ key }} in ({{ touched }}){% endif %}
+  where {{ condition }}
+    {% if touched %}and {{ key }} in ({{ touched }}){% endif %}
   group by {{ key }}
+{%- endmacro %}
+
+{# After a CTE `latest` (columns of `versions` and key_sequence): its rows, where a delete that brings no values takes
+   those of the last version that has them. `value` is a column that only such a delete lacks. Without any version that
+   has values the delete is left out, or kept as it is (`keeps_bare`). #}
+{% macro settled(versions, key, value, keeps_bare=false) -%}
+valued as (
+  {{ latest_position(versions, key, 'select ' ~ key ~ ' from latest where ' ~ value ~ ' is null', value ~ ' is not null') }}
+),
+settled as (
+  select * from latest where {{ value }} is not null
+  union all
+  select
+    carried.* replace (
+      bare.epoch as epoch, bare.version as version, bare.updated_at as updated_at, bare.is_deleted as is_deleted
+    ),
+    bare.key_sequence
+  from latest as bare
+  inner join valued on valued.{{ key }} = bare.{{ key }}
+  inner join {{ versions }} as carried
+    on carried.{{ key }} = valued.{{ key }}
+    and carried.partition_date = valued.partition_date
+    and carried.epoch = valued.epoch
+    and carried.version = valued.version
+  where bare.{{ value }} is null
+  {% if keeps_bare -%}
+  union all
+  select * from latest where {{ value }} is null and {{ key }} not in (select {{ key }} from valued)
+  {%- endif %}
+)
 {%- endmacro %}

@@ -3,9 +3,9 @@
    The source's position (epoch, version) decides which state is newer, updated_at when a state began. A version whose
    time is not before that of every later version was never visible (a clock set back, a correction dated earlier) and
    is left out; so intervals never overlap. The first reaches back to the first moment, the last is current, deletes
-   are versions. A key that a payment names before any change of it is seen gets one inferred member, whose key equals
+   are versions, and one that brings no values (`value` is null) keeps those before. A key that a payment names before any change of it is seen gets one inferred member, whose key equals
    that of the first real version. #}
-{% macro versioned_dimension(versions, dataset, references, natural_key, surrogate_key, attributes) -%}
+{% macro versioned_dimension(versions, dataset, references, natural_key, surrogate_key, attributes, value) -%}
 with versions as (
   select * from {{ ref(versions) }}
   {% if is_incremental() -%}
@@ -23,6 +23,17 @@ landed as (
   from versions
   qualify row_number() over (partition by {{ natural_key }}, epoch, version order by partition_date desc) = 1
 ),
+carried as (
+  select
+    {{ natural_key }}, epoch, version, created_at, updated_at, is_deleted, key_sequence,
+    {%- for name in attributes %}
+    max({{ name }}) over (partition by {{ natural_key }}, valued_count) as {{ name }}{{ ',' if not loop.last }}
+    {%- endfor %}
+  from (
+    select *, count({{ value }}) over (partition by {{ natural_key }} order by epoch, version) as valued_count
+    from landed
+  ) as counted
+),
 superseded as (
   select
     *,
@@ -30,7 +41,7 @@ superseded as (
       partition by {{ natural_key }} order by epoch, version
       rows between 1 following and unbounded following
     ) as superseded_at
-  from landed
+  from carried
 ),
 visible as (
   select

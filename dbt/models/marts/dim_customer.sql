@@ -9,5 +9,6 @@
     references='int_customer_references',
     natural_key='customer_token',
     surrogate_key='customer_key',
+    value='status',
     attributes={'country_code': 'varchar', 'segment': 'varchar', 'status': 'varchar'}
 ) }}

@@ -9,6 +9,7 @@
     references='int_merchant_references',
     natural_key='merchant_id',
     surrogate_key='merchant_key',
+    value='status',
     attributes={
       'name': 'varchar', 'mcc': 'varchar', 'country_code': 'varchar', 'currency': 'varchar', 'status': 'varchar',
     }

@@ -26,11 +26,12 @@ latest as (
     and versions.epoch = picked.epoch
     and versions.version = picked.version
 ),
+{{ settled(ref('stg_payment_methods'), 'payment_method_id', 'method_type', keeps_bare=true) }},
 members as (
   select
     payment_method_id, epoch, version, method_type, card_brand, card_funding, issuer_country_code,
     created_at, updated_at, is_deleted, false as is_inferred, key_sequence
-  from latest
+  from settled
   union all
   select
     named.payment_method_id, {{ nothing('integer') }}, {{ nothing('integer') }}, {{ nothing('varchar') }},

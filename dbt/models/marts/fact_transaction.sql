@@ -1,6 +1,6 @@
 {{ config(
     unique_key='transaction_id',
-    pre_hook="{{ delete_vanished('stg_transactions', 'transactions', 'transaction_id') }}"
+    pre_hook="{{ delete_vanished('stg_transactions', 'transactions', 'transaction_id', 'status') }}"
 ) }}
 {% set rekeyed %}
     -- Payments whose dimension's versions have changed since: their key is gone, is
@@ -42,50 +42,51 @@ latest as (
     and versions.epoch = picked.epoch
     and versions.version = picked.version
 ),
+{{ settled(ref('stg_transactions'), 'transaction_id', 'status') }},
 removed as (
   {{ removals('transactions') }}
 )
 select
-  latest.transaction_id,
+  settled.transaction_id,
   coalesce(calendar.date_key, -1) as created_date_key,
   coalesce(merchant.merchant_key, -1) as merchant_key,
   coalesce(customer.customer_key, -1) as customer_key,
   coalesce(method.payment_method_key, -1) as payment_method_key,
-  latest.merchant_id,
-  latest.customer_token,
-  latest.payment_method_id,
-  latest.epoch,
-  latest.version,
-  latest.status,
-  latest.currency,
-  latest.amount_minor,
-  latest.captured_minor,
-  latest.refunded_minor,
-  latest.amount_usd_minor,
-  latest.captured_usd_minor,
-  latest.refunded_usd_minor,
-  latest.usd_rate,
-  latest.usd_rate_date,
-  latest.country_code,
-  latest.ip_network,
-  latest.is_device_present,
-  latest.is_customer_known,
-  latest.is_merchant_known,
-  latest.is_payment_method_known,
-  latest.is_deleted,
-  latest.created_at,
-  latest.created_date,
-  latest.updated_at,
-  greatest(latest.key_sequence, coalesce(removed.load_sequence, 0)) as load_sequence
-from latest
-left join {{ ref('dim_date') }} as calendar on calendar.calendar_date = latest.created_date
+  settled.merchant_id,
+  settled.customer_token,
+  settled.payment_method_id,
+  settled.epoch,
+  settled.version,
+  settled.status,
+  settled.currency,
+  settled.amount_minor,
+  settled.captured_minor,
+  settled.refunded_minor,
+  settled.amount_usd_minor,
+  settled.captured_usd_minor,
+  settled.refunded_usd_minor,
+  settled.usd_rate,
+  settled.usd_rate_date,
+  settled.country_code,
+  settled.ip_network,
+  settled.is_device_present,
+  settled.is_customer_known,
+  settled.is_merchant_known,
+  settled.is_payment_method_known,
+  settled.is_deleted,
+  settled.created_at,
+  settled.created_date,
+  settled.updated_at,
+  greatest(settled.key_sequence, coalesce(removed.load_sequence, 0)) as load_sequence
+from settled
+left join {{ ref('dim_date') }} as calendar on calendar.calendar_date = settled.created_date
 left join {{ ref('dim_merchant') }} as merchant
-  on merchant.merchant_id = latest.merchant_id
-  and latest.created_at >= merchant.effective_from
-  and latest.created_at < merchant.effective_to
+  on merchant.merchant_id = settled.merchant_id
+  and settled.created_at >= merchant.effective_from
+  and settled.created_at < merchant.effective_to
 left join {{ ref('dim_customer') }} as customer
-  on customer.customer_token = latest.customer_token
-  and latest.created_at >= customer.effective_from
-  and latest.created_at < customer.effective_to
-left join {{ ref('dim_payment_method') }} as method on method.payment_method_id = latest.payment_method_id
-left join removed on removed.removed_key = latest.transaction_id
+  on customer.customer_token = settled.customer_token
+  and settled.created_at >= customer.effective_from
+  and settled.created_at < customer.effective_to
+left join {{ ref('dim_payment_method') }} as method on method.payment_method_id = settled.payment_method_id
+left join removed on removed.removed_key = settled.transaction_id

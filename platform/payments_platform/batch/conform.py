@@ -12,8 +12,8 @@ import polars as pl
 
 from payments_platform.batch.rates import rates_in_force, usd_minor
 from payments_platform.contracts.dataset import Dataset
+from payments_platform.contracts.rules import DELETE_OP
 
-DELETED: Final = "d"
 USD_SUFFIX: Final = "_usd_minor"
 # One pattern a form of address, with what is kept of it. IPv4: 16 bits. IPv6: 48 bits; a shortened address whose
 # zeros begin within them keeps what stands before.
@@ -33,7 +33,7 @@ def conform(clean: pl.LazyFrame, curated: Dataset, day: date, rates: pl.LazyFram
     the same rate. ``rates`` is the day's series, for datasets that ``needs_rates``. Without a rate the dollar columns
     are null and the row stays (``missing_usd`` counts them).
     """
-    frame = nw.from_native(clean).with_columns((nw.col("op") == DELETED).alias("is_deleted"))
+    frame = nw.from_native(clean).with_columns((nw.col("op") == DELETE_OP).alias("is_deleted"))
     if "created_date" in curated.names:
         frame = frame.with_columns(nw.col("created_at").dt.date().alias("created_date"))
     if rates is not None:
@@ -56,11 +56,11 @@ def needs_rates(curated: Dataset) -> bool:
 
 
 def missing_usd(curated: pl.LazyFrame) -> pl.LazyFrame:
-    """One row of counts: rows without a rate, and rows with one whose dollars do not fit 64 bits."""
-    has_rate = pl.col("usd_rate").is_not_null()
+    """One row of counts: amounts without a rate, and those with one whose dollars do not fit 64 bits."""
+    has_rate, has_amount = pl.col("usd_rate").is_not_null(), pl.col("amount_minor").is_not_null()
     return curated.select(
-        (~has_rate).cast(pl.Int64).sum().alias("without_usd_rate"),
-        (has_rate & pl.col("amount_usd_minor").is_null()).cast(pl.Int64).sum().alias("usd_out_of_range"),
+        (has_amount & ~has_rate).cast(pl.Int64).sum().alias("without_usd_rate"),
+        (has_amount & has_rate & pl.col("amount_usd_minor").is_null()).cast(pl.Int64).sum().alias("usd_out_of_range"),
     )
 
 

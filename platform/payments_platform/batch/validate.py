@@ -6,27 +6,22 @@ writing partitions (lake/). Written on Narwhals, so that the same lines run on P
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
-from typing import Any, Final
+from typing import Final
 
 import narwhals as nw
 import polars as pl
 from narwhals.exceptions import ColumnNotFoundError
 
 from payments_platform.batch.errors import UnknownColumn
+from payments_platform.batch.position import Lazy, is_highest, with_highest
+from payments_platform.batch.tombstones import is_delete, stripped, with_last_values
 from payments_platform.contracts.columns import POSITION
 from payments_platform.contracts.dataset import Dataset, Rule, Severity
-from payments_platform.contracts.rules import BAD_RATIO, ROWS_CONSERVED
+from payments_platform.contracts.rules import BAD_RATIO, DELETE_OP, ROWS_CONSERVED
 from payments_platform.lake.manifest import Manifest
-
-Lazy = nw.LazyFrame[Any]
 
 REASONS: Final = "reasons"
 SUPERSEDED: Final = "superseded"
-_ORDER: Final = "position_order"
-_HIGHEST: Final = "highest_position"
-# A version has 31 bits, so the epoch stands above all versions in one integer.
-_VERSIONS: Final = 2**31
 
 
 @dataclass(frozen=True)
@@ -45,6 +40,7 @@ def split(
     *,
     key: Sequence[str],
     position: Sequence[str] = POSITION,
+    identity: Sequence[str] = (),
     keeps_history: bool = False,
 ) -> Split:
     """Separate a day's row versions into clean, quarantined and superseded rows.
@@ -52,6 +48,9 @@ def split(
     Every version is judged first. Quarantined: broke at least one rule; ``reasons`` lists all of them, in rule order,
     joined by commas. Clean: the highest good version of each key by ``position``, or every good version when the
     dataset keeps history. Superseded: the other good ones. A rule whose value is null counts as held.
+
+    A delete that has its ``identity`` is judged by the rules about identity and order alone. Where its values break a
+    rule, it takes those of the day's last good version, and without one it has none but its identity.
 
     No row is lost or duplicated: ``clean + quarantined + superseded == versions``. Two good versions of one key with
     the same position both stay clean, and the day fails by its duplicate key: choosing one would hide a broken source.
@@ -61,26 +60,60 @@ def split(
     names = versions.collect_schema().names()
     row_rules = [rule for rule in rules if rule.severity is Severity.ROW]
     judged = versions.with_columns(_reasons(row_rules).alias(REASONS))
-    good = judged.filter(nw.col(REASONS) == "")
-    quarantined = judged.filter(nw.col(REASONS) != "")
+    good, bad = judged.filter(nw.col(REASONS) == ""), judged.filter(nw.col(REASONS) != "")
+    if identity:
+        good, bad = _spared(good, bad, row_rules, key=key, position=position, identity=identity, history=keeps_history)
     if keeps_history:
         clean, superseded = good, good.filter(nw.col(REASONS) != "")
     else:
-        ordered = _with_highest(good, key, position)
-        clean = ordered.filter(nw.col(_ORDER) == nw.col(_HIGHEST))
-        superseded = ordered.filter(nw.col(_ORDER) < nw.col(_HIGHEST))
+        ordered = with_highest(good, key, position)
+        clean, superseded = ordered.filter(is_highest()), ordered.filter(~is_highest())
     return Split(
         clean.select(names),
-        quarantined.select(*names, REASONS),
+        bad.select(*names, REASONS),
         superseded.select(names),
-        _counts(quarantined, superseded, row_rules),
+        _counts(bad, superseded, row_rules),
     )
 
 
 def split_day(raw: pl.LazyFrame, clean: Dataset) -> Split:
-    """``split`` with the rules, key and history of the clean dataset's contract."""
-    key = clean.primary_key
-    return split(nw.from_native(raw), clean.rules, key=key, keeps_history=clean.keeps_history)
+    """``split`` with the rules, key, identity and history of the clean dataset's contract.
+
+    Whether the day has a delete at all is looked up first, in one column: most days of payments have none, and the
+    plan without them needs half the time.
+    """
+    may_delete = bool(clean.identity) and _has_deletes(raw)
+    return split(
+        nw.from_native(raw),
+        clean.rules,
+        key=clean.primary_key,
+        identity=clean.identity if may_delete else (),
+        keeps_history=clean.keeps_history,
+    )
+
+
+def _has_deletes(raw: pl.LazyFrame) -> bool:
+    return not raw.filter(pl.col("op") == DELETE_OP).select("op").head(1).collect(engine="streaming").is_empty()
+
+
+def _spared(
+    good: Lazy,
+    bad: Lazy,
+    rules: Sequence[Rule],
+    *,
+    key: Sequence[str],
+    position: Sequence[str],
+    identity: Sequence[str],
+    history: bool,
+) -> tuple[Lazy, Lazy]:
+    """Move the deletes that satisfy the rules about identity and order from the bad rows to the good ones."""
+    asked = _reasons([rule for rule in rules if rule.judges_deletes])
+    again = bad.with_columns(nw.when(is_delete(identity)).then(asked).otherwise(nw.col(REASONS)).alias(REASONS))
+    names = good.collect_schema().names()
+    deletes = stripped(again.filter(nw.col(REASONS) == ""), (*identity, REASONS), names)
+    if not history:
+        deletes = with_last_values(deletes, good, key=key, position=position, identity=(*identity, REASONS))
+    return nw.concat([good, deletes]), again.filter(nw.col(REASONS) != "")
 
 
 def _reasons(rules: Sequence[Rule]) -> nw.Expr:
@@ -88,12 +121,6 @@ def _reasons(rules: Sequence[Rule]) -> nw.Expr:
         return nw.lit("")
     broken = [nw.when(~rule.holds).then(nw.lit(rule.id)) for rule in rules]
     return nw.concat_str(*broken, separator=",", ignore_nulls=True)
-
-
-def _with_highest(good: Lazy, key: Sequence[str], position: Sequence[str]) -> Lazy:
-    """Add each row's position as one number, and the highest of its key."""
-    order = reduce(lambda high, low: high * _VERSIONS + low, (nw.col(name).cast(nw.Int64) for name in position))
-    return good.with_columns(order.alias(_ORDER)).with_columns(nw.col(_ORDER).max().over(*key).alias(_HIGHEST))
 
 
 def _counts(quarantined: Lazy, superseded: Lazy, rules: Sequence[Rule]) -> Lazy:

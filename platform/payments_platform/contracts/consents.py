@@ -38,9 +38,10 @@ CONSENTS: Final = CapturedTable(
     domain="customers",
     columns=_COLUMNS,
     key="consent_id",
+    fixed="customer_id customer_token",
     rules=(
         op_known(),
-        not_null("R-reference-present", "customer_id", "customer_token", "created_at"),
+        not_null("R-reference-present", "customer_id", "customer_token", "created_at").of_deletes(),
         token_form("customer_token", "tok"),
         not_null("R-consent-present", "purpose", "is_granted", "channel"),
         one_of("R-purpose-known", "purpose", CONSENT_PURPOSES),

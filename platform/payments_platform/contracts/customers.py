@@ -35,6 +35,7 @@ CUSTOMERS: Final = CapturedTable(
     domain="customers",
     columns=_COLUMNS,
     key="customer_id",
+    fixed="customer_token token_key_id",
     rules=(
         op_known(),
         not_null("R-customer-present", "customer_token", "token_key_id", "segment", "status", "created_at"),

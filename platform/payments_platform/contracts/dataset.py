@@ -49,15 +49,28 @@ class Column:
         """The same column as a source may deliver it: null allowed."""
         return replace(self, nullable=True)
 
+    def firm(self) -> "Column":
+        """The same column where it always has a value."""
+        return replace(self, nullable=False)
+
 
 @dataclass(frozen=True)
 class Rule:
-    """A quality rule. ``holds`` is true for a good row; null counts as good, so that each rule judges one thing."""
+    """A quality rule. ``holds`` is true for a good row; null counts as good, so that each rule judges one thing.
+
+    ``judges_deletes``: it is about identity or order, which a delete must have too. The others are about values, and a
+    delete passes them: were it held back for its last values, the deleted entity would live on for ever.
+    """
 
     id: str
     severity: Severity
     reason: str
     holds: nw.Expr = field(compare=False, repr=False)
+    judges_deletes: bool = False
+
+    def of_deletes(self) -> "Rule":
+        """The same rule, judging deletes too."""
+        return replace(self, judges_deletes=True)
 
 
 @dataclass(frozen=True)
@@ -76,7 +89,8 @@ class Dataset:
     ``sums`` names the (amount, currency) columns whose totals are reconciled. ``keeps_history`` datasets feed a
     slowly changing dimension: every good version stays. ``max_bad_ratio`` is the share of quarantined rows above
     which the whole day fails, once they are more than ``tolerated_bad_rows`` (a table of six rows a day must not fail
-    for one). ``retention`` None keeps for ever.
+    for one). ``retention`` None keeps for ever. ``identity`` names what a delete carries whatever its values are; ()
+    for what the source does not delete.
     """
 
     key: AssetPath
@@ -91,6 +105,7 @@ class Dataset:
     keeps_history: bool = False
     max_bad_ratio: float = 0.05
     tolerated_bad_rows: int = 20
+    identity: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a contract that contradicts itself, at import, where the author sees it."""
@@ -101,7 +116,7 @@ class Dataset:
         for name in names:
             if not COLUMN_NAME.fullmatch(name):
                 raise ValueError(f"{self.name}: column {name!r} is not lower_snake_case")
-        for name in (*self.primary_key, *(self.sums or ())):
+        for name in (*self.primary_key, *(self.sums or ()), *self.identity):
             if name not in names:
                 raise ValueError(f"{self.name}: {name!r} is no column")
 
@@ -153,3 +168,9 @@ def loosened(columns: Sequence[Column], keep: str) -> tuple[Column, ...]:
     """Columns as a source may deliver them: all nullable but those named in ``keep``."""
     kept = set(keep.split())
     return tuple(column if column.name in kept else column.loose() for column in columns)
+
+
+def firm(columns: Sequence[Column], names: str) -> tuple[Column, ...]:
+    """Columns of which those named always have a value."""
+    fixed = set(names.split())
+    return tuple(column.firm() if column.name in fixed else column for column in columns)

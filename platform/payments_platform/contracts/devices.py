@@ -44,9 +44,10 @@ DEVICES: Final = CapturedTable(
     domain="customers",
     columns=_COLUMNS,
     key="device_id",
+    fixed="customer_id device_token",
     rules=(
         op_known(),
-        not_null("R-reference-present", "customer_id", "device_token", "created_at"),
+        not_null("R-reference-present", "customer_id", "device_token", "created_at").of_deletes(),
         token_form("device_token", "dvt"),
         not_null("R-device-present", "device_type"),
         one_of("R-device-known", "device_type", DEVICE_TYPES),

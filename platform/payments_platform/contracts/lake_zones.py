@@ -11,6 +11,7 @@ from typing import Final
 
 from payments_platform.contracts import columns as c
 from payments_platform.contracts.dataset import Column, Dataset, Rule, loosened, pick
+from payments_platform.contracts.rules import values_present
 from payments_platform.vocabulary import Domain, Zone
 
 RAW_RETENTION: Final = timedelta(days=90)
@@ -40,7 +41,9 @@ class CapturedTable:
     ``entity`` is what one of its rows is, as people say it with its article. ``columns`` are those of its history,
     strict: raw and quarantine loosen all but the key, the position, op and updated_at. ``keeps_history`` keeps every
     good version of a day instead of the last one: a dimension with history, or a proof of what held when, reads it.
-    ``certain`` names columns beyond those that the source never leaves empty.
+    ``certain`` names columns beyond those that the source never leaves empty. ``fixed`` names those that the source
+    never changes in a row's life: with the key and the position they are what a delete must say; its other values may
+    be null, when they broke a rule.
     """
 
     table: str
@@ -52,9 +55,14 @@ class CapturedTable:
     keeps_history: bool = False
     sums: tuple[str, str] | None = None
     certain: str = ""
+    fixed: str = ""
 
     def lake_zones(self, curated_columns: Sequence[Column], *, curated_key: str | None = None, note: str) -> LakeZones:
         """The four datasets; ``note`` ends curated's grain, ``curated_key`` replaces a key that must stay behind."""
+        identity = f"{self.key} epoch version op created_at updated_at {self.fixed}"
+        own, kept = {column.name for column in self.columns}, set(identity.split())
+        derived = " ".join(column.name for column in curated_columns if column.name not in own)
+        values = [column.name for column in curated_columns if column.name in own - kept and not column.nullable]
         raw_columns = loosened(self.columns, keep=f"{self.key} epoch version op updated_at {self.certain}")
         plain, versioned = self._clean_grain()
         suffix = ("version",) if self.keeps_history else ()
@@ -69,10 +77,11 @@ class CapturedTable:
             clean=self._dataset(
                 "clean",
                 versioned if self.keeps_history else f"{plain}, in its last good state of that day.",
-                self.columns,
+                loosened(self.columns, keep=identity),
                 (self.key, *suffix),
                 CLEAN_RETENTION,
                 rules=self.rules,
+                identity=tuple(identity.split()),
                 keeps_history=self.keeps_history,
             ),
             quarantine=self._dataset(
@@ -85,9 +94,10 @@ class CapturedTable:
             curated=self._dataset(
                 "curated",
                 f"{versioned.rstrip('.') if self.keeps_history else plain}, {note}.",
-                tuple(curated_columns),
+                loosened(curated_columns, keep=f"{identity} {derived}"),
                 (curated_key or self.key, *suffix),
                 CURATED_RETENTION,
+                rules=(values_present(*values),),
                 keeps_history=self.keeps_history,
             ),
         )
@@ -109,6 +119,7 @@ class CapturedTable:
         *,
         rules: tuple[Rule, ...] = (),
         keeps_history: bool = False,
+        identity: tuple[str, ...] = (),
     ) -> Dataset:
         return Dataset(
             key=(zone, self.table),
@@ -120,6 +131,7 @@ class CapturedTable:
             retention=retention,
             sums=self.sums,
             keeps_history=keeps_history,
+            identity=identity,
         )
 
 

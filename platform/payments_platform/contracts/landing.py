@@ -22,7 +22,6 @@ def landing_of(curated: Dataset) -> Dataset:
         grain=f"{curated.grain.rstrip('.')}, as loaded into the warehouse.",
         columns=(*curated.columns, c.PARTITION_DATE, c.LOAD_SEQUENCE),
         primary_key=("partition_date", *curated.primary_key),
-        rules=(),
     )
 
 

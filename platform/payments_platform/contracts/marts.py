@@ -13,7 +13,7 @@ import polars as pl
 
 from payments_platform.contracts import columns as c
 from payments_platform.contracts.customers import CUSTOMER_SEGMENTS, CUSTOMER_STATUSES
-from payments_platform.contracts.dataset import Column, Dataset, Rule, Severity, pick
+from payments_platform.contracts.dataset import Column, Dataset, Rule, Severity, firm, pick
 from payments_platform.contracts.landing import (
     LANDING_CUSTOMERS,
     LANDING_MERCHANTS,
@@ -192,13 +192,17 @@ FACT_TRANSACTION: Final = Dataset(
         _key("merchant_key", "merchant's version valid at created_at"),
         _key("customer_key", "customer's version valid at created_at"),
         Column("payment_method_key", pl.Int64(), "Key of the payment method; -1 when the payment names none.", 1),
-        *pick(
-            LANDING_TRANSACTIONS.columns,
-            "merchant_id customer_token payment_method_id epoch version status currency"
-            " amount_minor captured_minor refunded_minor amount_usd_minor captured_usd_minor refunded_usd_minor"
-            " usd_rate usd_rate_date country_code ip_network"
-            " is_device_present is_customer_known is_merchant_known is_payment_method_known is_deleted"
-            " created_at created_date updated_at",
+        *firm(
+            pick(
+                LANDING_TRANSACTIONS.columns,
+                "merchant_id customer_token payment_method_id epoch version status currency"
+                " amount_minor captured_minor refunded_minor amount_usd_minor captured_usd_minor refunded_usd_minor"
+                " usd_rate usd_rate_date country_code ip_network"
+                " is_device_present is_customer_known is_merchant_known is_payment_method_known is_deleted"
+                " created_at created_date updated_at",
+            ),
+            # A delete that brings no values takes those of the last version that has them.
+            "status currency amount_minor captured_minor refunded_minor",
         ),
         _SEQUENCE,
     ),

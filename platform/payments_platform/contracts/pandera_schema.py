@@ -13,7 +13,7 @@ import narwhals as nw
 import polars as pl
 
 from payments_platform.contracts.dataset import Column, Dataset, Pii, Rule, Severity
-from payments_platform.contracts.rules import UNIQUE_KEY
+from payments_platform.contracts.rules import UNIQUE_KEY, applied
 
 if TYPE_CHECKING:
     import pandera.polars as pa
@@ -55,7 +55,7 @@ def pandera_schema(dataset: Dataset) -> "pa.DataFrameSchema":
         for column in dataset.columns
     }
     checks = [
-        pa.Check(_holds(rule), name=rule.id, error=rule.reason)
+        pa.Check(_holds(dataset, rule), name=rule.id, error=rule.reason)
         for rule in dataset.rules
         if rule.severity is Severity.ROW
     ]
@@ -95,16 +95,16 @@ def row_ids(dataset: Dataset, frame: pl.DataFrame) -> tuple[str, ...]:
     return tuple("/".join(str(value) for value in row) for row in frame.select(open_columns).head(SHOWN_ROWS).rows())
 
 
-def _holds(rule: Rule) -> Callable[[Any], pl.LazyFrame]:
+def _holds(dataset: Dataset, rule: Rule) -> Callable[[Any], pl.LazyFrame]:
     def check(data: Any) -> pl.LazyFrame:  # noqa: ANN401 - PolarsData, of a module imported late
-        held: pl.LazyFrame = nw.from_native(data.lazyframe).select(_good(rule)).to_native()
+        held: pl.LazyFrame = nw.from_native(data.lazyframe).select(_good(dataset, rule)).to_native()
         return held
 
     return check
 
 
-def _good(rule: Rule) -> nw.Expr:
-    return nw.coalesce(rule.holds, nw.lit(True)).alias(rule.id)
+def _good(dataset: Dataset, rule: Rule) -> nw.Expr:
+    return applied(rule, dataset).alias(rule.id)
 
 
 def _violations(dataset: Dataset, frame: pl.DataFrame) -> list[Violation]:
@@ -113,7 +113,7 @@ def _violations(dataset: Dataset, frame: pl.DataFrame) -> list[Violation]:
     if structural:
         return structural
     nulls = [_broken(dataset, frame, f"{NULL}:{column.name}", _is_null(column)) for column in dataset.columns]
-    rules = [_broken(dataset, frame, rule.id, _is_broken(frame, rule)) for rule in dataset.row_rules]
+    rules = [_broken(dataset, frame, rule.id, _is_broken(dataset, frame, rule)) for rule in dataset.row_rules]
     return [violation for violation in (*nulls, *rules) if violation.count]
 
 
@@ -135,8 +135,8 @@ def _is_null(column: Column) -> pl.Expr:
     return pl.lit(value=False) if column.nullable else pl.col(column.name).is_null()
 
 
-def _is_broken(frame: pl.DataFrame, rule: Rule) -> pl.Series:
-    held: pl.Series = nw.from_native(frame).select(_good(rule)).to_native()[rule.id]
+def _is_broken(dataset: Dataset, frame: pl.DataFrame, rule: Rule) -> pl.Series:
+    held: pl.Series = nw.from_native(frame).select(_good(dataset, rule)).to_native()[rule.id]
     return ~held
 
 

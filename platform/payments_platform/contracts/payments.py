@@ -108,7 +108,7 @@ _TRANSACTION_COLUMNS: Final = (
 
 TRANSACTION_RULES: Final = (
     op_known(),
-    not_null("R-reference-present", "merchant_id", "customer_id", "customer_token"),
+    not_null("R-reference-present", "merchant_id", "customer_id", "customer_token").of_deletes(),
     not_null("R-amount-present", "amount_minor", "captured_minor", "refunded_minor"),
     Rule("R-amount-sign", Severity.ROW, "amount_minor must not be negative", nw.col("amount_minor") >= 0),
     amount_limit(),
@@ -151,6 +151,7 @@ TRANSACTIONS: Final = CapturedTable(
     rules=TRANSACTION_RULES,
     sums=("amount_minor", "currency"),
     certain="created_at",
+    fixed="merchant_id customer_id customer_token",
 ).lake_zones(
     (
         *pick(
@@ -211,6 +212,7 @@ PAYMENT_METHODS: Final = CapturedTable(
     domain="payments",
     columns=_PAYMENT_METHOD_COLUMNS,
     key="payment_method_id",
+    fixed="customer_id",
     rules=(
         op_known(),
         not_null("R-reference-present", "customer_id", "payment_method_token", "created_at"),

@@ -93,7 +93,7 @@ def _money_rules(transitions: dict[str, tuple[str, ...]], reasons: tuple[str, ..
     """What refunds and disputes have in common: who, how much, in which currency, from which status to which."""
     return (
         op_known(),
-        not_null("R-reference-present", "transaction_id", "merchant_id", "created_at"),
+        not_null("R-reference-present", "transaction_id", "merchant_id", "created_at").of_deletes(),
         not_null("R-amount-present", "amount_minor"),
         amount_positive(),
         amount_limit(),
@@ -128,6 +128,7 @@ REFUNDS: Final = CapturedTable(
     domain="payments",
     columns=_REFUND_COLUMNS,
     key="refund_id",
+    fixed="transaction_id merchant_id",
     rules=_money_rules(REFUND_TRANSITIONS, REFUND_REASONS),
     sums=("amount_minor", "currency"),
 ).lake_zones(
@@ -143,6 +144,7 @@ DISPUTES: Final = CapturedTable(
     domain="payments",
     columns=_DISPUTE_COLUMNS,
     key="dispute_id",
+    fixed="transaction_id merchant_id",
     rules=(
         *_money_rules(DISPUTE_TRANSITIONS, DISPUTE_REASONS),
         not_null("R-reason-present", "reason_code"),

@@ -13,6 +13,7 @@ from payments_platform.contracts.dataset import Dataset, PartitionRule, Rule, Se
 from payments_platform.money import COUNTRIES, CURRENCIES, currencies_with
 
 CHANGE_OPS: Final = ("c", "u", "d")
+DELETE_OP: Final = "d"
 # More than any payment, and little enough that the sums of a warehouse keep fitting 64 bits.
 MAX_AMOUNT_MINOR: Final = 10**15
 
@@ -45,6 +46,19 @@ def bad_ratio(clean: Dataset) -> PartitionRule:
     return PartitionRule(BAD_RATIO, f"{allowed}, once they are more than {clean.tolerated_bad_rows}")
 
 
+def applied(rule: Rule, dataset: Dataset) -> nw.Expr:
+    """True where a row of the dataset satisfies a rule, or the rule does not ask: a null, or a delete's values."""
+    held = nw.coalesce(rule.holds, nw.lit(value=True))
+    return held if rule.judges_deletes or not dataset.identity else held | (nw.col("op") == DELETE_OP)
+
+
+def values_present(*columns: str) -> Rule:
+    """What conforms a clean row: the columns have values, but in a delete whose last values broke a rule."""
+    missing = nw.any_horizontal(*(nw.col(name).is_null() for name in columns), ignore_nulls=False)
+    reason = f"{', '.join(columns)} must have a value, but in a delete that carries its identity alone"
+    return Rule("R-values-present", Severity.ROW, reason, ~missing | nw.col("is_deleted"))
+
+
 def not_null(rule_id: str, *columns: str) -> Rule:
     """Each of the columns has a value."""
     holds = ~nw.any_horizontal(*(nw.col(name).is_null() for name in columns), ignore_nulls=False)
@@ -65,7 +79,7 @@ def matches(rule_id: str, column: str, pattern: str, reason: str) -> Rule:
 def token_form(column: str, prefix: str) -> Rule:
     """The column is a pseudonym: its prefix and a keyed hash of 256 bits. Anything else could be a clear identifier."""
     reason = f"{column} must be {prefix}_ and 64 hexadecimal digits"
-    return matches("R-token-format", column, rf"^{prefix}_[0-9a-f]{{64}}$", reason)
+    return matches("R-token-format", column, rf"^{prefix}_[0-9a-f]{{64}}$", reason).of_deletes()
 
 
 def currency_known(column: str = "currency") -> Rule:
@@ -80,7 +94,7 @@ def country_known(column: str = "country_code") -> Rule:
 
 def op_known() -> Rule:
     """A version is a create, an update or a delete."""
-    return one_of("R-op-known", "op", CHANGE_OPS)
+    return one_of("R-op-known", "op", CHANGE_OPS).of_deletes()
 
 
 def amount_limit(column: str = "amount_minor") -> Rule:
@@ -114,6 +128,7 @@ def time_order() -> Rule:
         Severity.ROW,
         "created_at must not be after updated_at",
         nw.col("created_at") <= nw.col("updated_at"),
+        judges_deletes=True,
     )
 
 

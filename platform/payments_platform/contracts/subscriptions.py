@@ -62,9 +62,10 @@ SUBSCRIPTIONS: Final = CapturedTable(
     domain="subscriptions",
     columns=_COLUMNS,
     key="subscription_id",
+    fixed="merchant_id customer_id customer_token",
     rules=(
         op_known(),
-        not_null("R-reference-present", "merchant_id", "customer_id", "customer_token", "created_at"),
+        not_null("R-reference-present", "merchant_id", "customer_id", "customer_token", "created_at").of_deletes(),
         token_form("customer_token", "tok"),
         not_null("R-plan-present", "plan_code", "billing_interval"),
         one_of("R-interval-known", "billing_interval", BILLING_INTERVALS),
