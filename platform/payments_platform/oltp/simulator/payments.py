@@ -85,6 +85,12 @@ def pay(world: World, everyone: Crowd, arrivals: people.Customers, day: date) ->
     return DayOfPayments(rows, _changes(rows, told.steps))
 
 
+def part_of(told: DayOfPayments, first: int, count: int) -> DayOfPayments:
+    """``count`` payments of a day from the given one on, with their changes."""
+    rows = told.rows.slice(first, count)
+    return DayOfPayments(rows, told.changes.join(rows.select("transaction_id"), on="transaction_id", how="semi"))
+
+
 def decimal_text(minor: np.ndarray, currency: np.ndarray) -> pl.Series:
     """Minor units as the decimal that the API would send, by the currency's exponent."""
     scale = _SCALES[currency]

@@ -1,9 +1,11 @@
 """Simulate days: what is missing in the source is generated and written, part by part, each part in one transaction.
 
 Belongs here: order, resumption, parallelism. Does not: what is generated (modules beside this one), SQL (writer.py).
-Whatever is interrupted, the next run goes on with the part that is missing; what is there is never written again.
+One thread makes up the days in order; sessions write their parts, as many at a time as keep two cores busy. Whatever
+is interrupted, the next run goes on with the part that is missing; what is there is never written again.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,7 +23,8 @@ from payments_platform.errors import ExplainedError
 from payments_platform.oltp import rates
 from payments_platform.oltp.simulator import defects, people, writer
 from payments_platform.oltp.simulator.changes import people_changes
-from payments_platform.oltp.simulator.payments import Crowd, DayOfPayments, crowd, pay
+from payments_platform.oltp.simulator.payments import Crowd, DayOfPayments, crowd, part_of, pay
+from payments_platform.oltp.simulator.seasons import payments_on
 from payments_platform.oltp.simulator.world import World, day_end
 from payments_platform.settings import TokenKey
 from payments_platform.vocabulary import days_between
@@ -29,8 +32,13 @@ from payments_platform.vocabulary import days_between
 if TYPE_CHECKING:
     from payments_platform.oltp.simulator.writer import Session
 
-# One connection generates and copies while the other's triggers work; a third gains nothing on two cores.
+# While one session's triggers work the other copies; a third gains nothing on two cores.
 WRITERS: Final = 2
+# Payments of one part: enough that statements cost nothing, few enough that the last parts end together and that a
+# part's rows stay in the session's memory, whatever the size of the day.
+PART_ROWS: Final = 25_000
+# Days made up ahead of those being written.
+_AHEAD: Final = 2
 # Longer than the longest life of a payment: days further back have nothing left to continue.
 _LIFE: Final = timedelta(days=80)
 _NEVER: Final = datetime(1, 1, 1, tzinfo=UTC)
@@ -110,18 +118,23 @@ class _Simulation:
                 f" Choose days from {self.opened} on, another --seed, or payments reset."
             )
         days = self.days()
-        missing = [day for day in days if self.done.get(f"payments/{day}", _NEVER) < self.end]
+        missing = [day for day in days if self.is_missing(day)]
         unchanged = self.unchanged()
         everyone = self.everyone()
         counts: list[tuple[int, int]] = []
         with ThreadPoolExecutor(WRITERS) as pool:
-            # First in line, so it always runs; the first day is made up meanwhile. Changes of people touch nobody who
-            # pays for the first time, and nobody who leaves ever paid: they may come last.
+            # First in line, so it always runs. Changes of people touch nobody who pays for the first time, and nobody
+            # who leaves ever paid: their order among the payments is free.
             prepared = pool.submit(self.prepare, everyone, needed=bool(missing or unchanged))
-            days_written = pool.map(lambda day: self.write_day(everyone, day, prepared), missing)
             changed = pool.submit(self.write_changes, unchanged, prepared)
-            for count in days_written:
-                counts.append(count)
+            writing: deque[list[Future[tuple[int, int]]]] = deque()
+            for day in missing:
+                writing.append(self.submit_day(pool, everyone, day, prepared))
+                if len(writing) > _AHEAD:
+                    counts.append(_sum(writing.popleft()))
+                    self.target.progress(len(counts), len(missing))
+            while writing:
+                counts.append(_sum(writing.popleft()))
                 self.target.progress(len(counts), len(missing))
             prepared.result()
             changed.result()
@@ -131,7 +144,7 @@ class _Simulation:
 
     def days(self) -> list[date]:
         """The days asked for, and earlier ones whose payments may still change by ``until``."""
-        known = [date.fromisoformat(part.partition("/")[2]) for part in self.done if part.startswith("payments/")]
+        known = [date.fromisoformat(part.split("/")[1]) for part in self.done if part.startswith("payments/")]
         alive = [day for day in known if self.first - _LIFE <= day <= self.target.until]
         return sorted({*self.asked, *alive})
 
@@ -145,6 +158,7 @@ class _Simulation:
             session = self.idle.get_nowait()
         except Empty:
             session = connect(self.target.address, name="simulate")
+            writer.open_session(session)
         try:
             with session.transaction():
                 yield session
@@ -210,22 +224,45 @@ class _Simulation:
         told, truth = defects.break_payments(self.world, pay(self.world, everyone, arrivals, day), day)
         return _Day(arrivals, broken, told, pl.concat([truth, broken.truth]))
 
-    def write_day(self, everyone: Crowd, day: date, prepared: Future[None]) -> tuple[int, int]:
-        """Write what is missing of one day's payments; return the numbers of new payments and of later versions."""
-        part = f"payments/{day}"
-        written = self.done.get(part, _NEVER)
+    def is_missing(self, day: date) -> bool:
+        parts = range(0, payments_on(day, self.world.per_day), PART_ROWS)
+        return any(self.written(_part(day, first)) < self.end for first in parts)
+
+    def written(self, part: str) -> datetime:
+        return self.done.get(part, _NEVER)
+
+    def submit_day(
+        self, pool: ThreadPoolExecutor, everyone: Crowd, day: date, prepared: Future[None]
+    ) -> list[Future[tuple[int, int]]]:
+        """Make up a day and have its parts written; who arrives is there before any of the day's payments."""
         told = self.tell_day(everyone, day)
         self.truths[day] = told.truth
-        rows = told.payments.rows if written == _NEVER else told.payments.rows.clear()
-        changes = told.payments.changes.filter(pl.col("updated_at").is_between(written, self.end, closed="right"))
+        arrived = pool.submit(self.write_arrivals, told, day, prepared)
+        payments = told.payments
+        starts = range(0, payments.rows.height, PART_ROWS)
+        return [pool.submit(self.write_part, part_of(payments, n, PART_ROWS), _part(day, n), arrived) for n in starts]
+
+    def write_arrivals(self, told: _Day, day: date, prepared: Future[None]) -> None:
         prepared.result()
+        part = f"arrivals/{day}"
+        if part in self.done:
+            return
         with self.session() as session:
             writer.begin(session, self.load_id)
-            if written == _NEVER:
-                writer.insert_customers(session, told.arrivals)
-                writer.insert(session, "merchants", told.broken.merchants)
-                writer.insert(session, "customers", told.broken.customers)
-                writer.insert(session, "payment_methods", told.broken.methods)
+            writer.insert_customers(session, told.arrivals)
+            writer.insert(session, "merchants", told.broken.merchants)
+            writer.insert(session, "customers", told.broken.customers)
+            writer.insert(session, "payment_methods", told.broken.methods)
+            writer.remember(session, self.source, part, day_end(day), told.arrivals.rows.height, self.load_id)
+
+    def write_part(self, told: DayOfPayments, part: str, arrived: Future[None]) -> tuple[int, int]:
+        """Write what is missing of some payments; return the numbers of new payments and of later versions."""
+        arrived.result()
+        written = self.written(part)
+        rows = told.rows if written == _NEVER else told.rows.clear()
+        changes = told.changes.filter(pl.col("updated_at").is_between(written, self.end, closed="right"))
+        with self.session() as session:
+            writer.begin(session, self.load_id)
             writer.insert(session, "transactions", rows)
             writer.change_payments(session, changes)
             writer.remember(session, self.source, part, self.end, rows.height + changes.height, self.load_id)
@@ -239,3 +276,14 @@ class _Simulation:
         path = self.target.truth_folder / f"defects-{self.world.seed}-{self.first}-{self.target.until}.parquet"
         truth.write_parquet(path)
         return path, truth.height
+
+
+def _part(day: date, first: int) -> str:
+    """The name of the part of a day whose first payment is the given one."""
+    return f"payments/{day}/{first}"
+
+
+def _sum(parts: list[Future[tuple[int, int]]]) -> tuple[int, int]:
+    """Wait for the parts of a day; return the numbers of its new payments and later versions."""
+    counts = [part.result() for part in parts]
+    return sum(rows for rows, _ in counts), sum(changes for _, changes in counts)

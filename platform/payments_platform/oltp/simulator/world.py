@@ -16,6 +16,8 @@ import polars as pl
 
 DAY_MICROS = 86_400_000_000
 _DAY_ZERO = date(1970, 1, 1)
+# Raised when the same parameters begin to give other rows: a world half written by an older edition is not continued.
+_EDITION = 2
 
 
 class Stream(IntEnum):
@@ -41,8 +43,9 @@ class World:
 
     @cached_property
     def name(self) -> str:
-        """Six hexadecimal digits, part of every id: rows of two worlds never meet."""
-        return hashlib.sha256(f"{self.seed}/{self.per_day}/{self.defect_rate}".encode()).hexdigest()[:6]
+        """Six hexadecimal digits, part of every id: rows of two worlds, or of two ways to make one up, never meet."""
+        text = f"{_EDITION}/{self.seed}/{self.per_day}/{self.defect_rate}"
+        return hashlib.sha256(text.encode()).hexdigest()[:6]
 
     @property
     def merchant_count(self) -> int:

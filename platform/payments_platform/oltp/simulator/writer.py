@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     Session = psycopg.Connection[tuple[Any, ...]]
 
 
+def open_session(session: "Session") -> None:
+    """Settings of a new session, before its first temporary table."""
+    # A part's rows pass through a temporary table: in memory, not through a file.
+    session.execute("SET temp_buffers = '64MB'")
+    # A transaction block inside an open transaction would end as a savepoint, and nothing would be committed.
+    session.commit()
+
+
 def begin(session: "Session", load_id: str) -> None:
     """Settings of the transaction that follows: event times come from the rows, and the load is named."""
     session.execute(
