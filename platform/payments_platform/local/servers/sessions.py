@@ -1,4 +1,4 @@
-"""How many sessions each account of the source may hold, and how long it may wait or idle in a transaction.
+"""How many sessions each account of the source may hold, how long it may wait or idle in a transaction, in UTC.
 
 Belongs here: the limits, with their reasons, and setting them. Does not: passwords and rights (postgres.py), grants
 on tables (oltp/). Only a superuser may set them for other accounts, so they are no migration.
@@ -49,6 +49,7 @@ def limit_sessions(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     for account, limits in LIMITS.items():
         name = sql.Identifier(account)
         connection.execute(sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(name, sql.Literal(limits.connections)))
-        for setting, value in limits.settings().items():
+        # A session asks for UTC itself, but a pooler does not pass that on: in another zone payments change their day.
+        for setting, value in {**limits.settings(), "timezone": "UTC"}.items():
             statement = sql.SQL("ALTER ROLE {} SET {} = {}")
             connection.execute(statement.format(name, sql.Identifier(setting), sql.Literal(value)))
