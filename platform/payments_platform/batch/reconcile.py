@@ -5,11 +5,14 @@ Belongs here: the comparisons, as records that a check can show. Does not: askin
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+import polars as pl
 
 from payments_platform.batch.errors import SourceChanged
 from payments_platform.batch.extract import SOURCE_EPOCH, SOURCE_ROWS, SOURCE_SUM, Extraction, Totals
 from payments_platform.contracts.dataset import Dataset
-from payments_platform.contracts.rules import ROWS_AS_SOURCE, SUMS_AS_SOURCE
+from payments_platform.contracts.rules import ROWS_AS_SOURCE, SUMS_AS_SOURCE, WITHIN_DAY
 from payments_platform.lake.frames import digest_algorithm
 from payments_platform.lake.manifest import Manifest, Output
 
@@ -60,6 +63,15 @@ def unreconciled(manifest: Manifest) -> list[Difference]:
     if totals is None:
         return [Difference("rows", 0, manifest.rows)] if manifest.rows else []
     return differences(totals, manifest.main)
+
+
+def outside_day(rows: pl.LazyFrame, day: date) -> list[str]:
+    """What breaks P-within-day: versions that the source did not write on the UTC day."""
+    start = datetime.combine(day, time(), UTC)
+    written = pl.col("updated_at")
+    outside = ~written.is_between(start, start + timedelta(days=1), closed="left")
+    count = rows.select(outside.sum()).collect(engine="streaming").item()
+    return [f"{WITHIN_DAY.id}: {count} versions were written before {day} or after it"] if count else []
 
 
 def digests_checked_against(before: Manifest | None, extraction: Extraction) -> Callable[[], dict[str, str]]:

@@ -11,7 +11,7 @@ import polars as pl
 from payments_platform.contracts import columns as c
 from payments_platform.contracts.dataset import Column
 from payments_platform.contracts.lake_zones import CapturedTable, curated_columns
-from payments_platform.contracts.rules import not_null, one_of, op_known, time_order, token_form
+from payments_platform.contracts.rules import clock_skew, not_null, one_of, op_known, time_order, token_form
 
 CONSENT_PURPOSES: Final = ("marketing", "analytics", "profiling", "data_sale")
 CONSENT_CHANNELS: Final = ("web", "app", "support", "import")
@@ -47,6 +47,7 @@ CONSENTS: Final = CapturedTable(
         one_of("R-purpose-known", "purpose", CONSENT_PURPOSES),
         one_of("R-channel-known", "channel", CONSENT_CHANNELS),
         time_order(),
+        clock_skew(),
     ),
     keeps_history=True,
 ).lake_zones(

@@ -10,7 +10,15 @@ import polars as pl
 from payments_platform.contracts import columns as c
 from payments_platform.contracts.dataset import Column
 from payments_platform.contracts.lake_zones import CapturedTable, curated_columns
-from payments_platform.contracts.rules import country_known, not_null, one_of, op_known, time_order, token_form
+from payments_platform.contracts.rules import (
+    clock_skew,
+    country_known,
+    not_null,
+    one_of,
+    op_known,
+    time_order,
+    token_form,
+)
 
 CUSTOMER_SEGMENTS: Final = ("consumer", "business", "vip")
 CUSTOMER_STATUSES: Final = ("active", "blocked", "closed")
@@ -44,6 +52,7 @@ CUSTOMERS: Final = CapturedTable(
         one_of("R-segment-known", "segment", CUSTOMER_SEGMENTS),
         one_of("R-status-known", "status", CUSTOMER_STATUSES),
         time_order(),
+        clock_skew(),
     ),
     keeps_history=True,
 ).lake_zones(

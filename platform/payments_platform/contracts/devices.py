@@ -12,7 +12,7 @@ import polars as pl
 from payments_platform.contracts import columns as c
 from payments_platform.contracts.dataset import Column, Pii
 from payments_platform.contracts.lake_zones import CapturedTable, curated_columns
-from payments_platform.contracts.rules import not_null, one_of, op_known, time_order, token_form
+from payments_platform.contracts.rules import clock_skew, not_null, one_of, op_known, time_order, token_form
 
 DEVICE_TYPES: Final = ("mobile", "tablet", "desktop", "terminal")
 
@@ -52,6 +52,7 @@ DEVICES: Final = CapturedTable(
         not_null("R-device-present", "device_type"),
         one_of("R-device-known", "device_type", DEVICE_TYPES),
         time_order(),
+        clock_skew(),
     ),
 ).lake_zones(
     curated_columns(_COLUMNS, "device_token epoch version device_type os_name browser_name"),

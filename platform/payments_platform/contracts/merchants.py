@@ -11,6 +11,7 @@ from payments_platform.contracts import columns as c
 from payments_platform.contracts.dataset import Column
 from payments_platform.contracts.lake_zones import CapturedTable, curated_columns
 from payments_platform.contracts.rules import (
+    clock_skew,
     country_known,
     currency_known,
     matches,
@@ -50,6 +51,7 @@ MERCHANTS: Final = CapturedTable(
         currency_known(),
         one_of("R-status-known", "status", MERCHANT_STATUSES),
         time_order(),
+        clock_skew(),
     ),
     keeps_history=True,
 ).lake_zones(

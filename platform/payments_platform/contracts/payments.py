@@ -14,6 +14,7 @@ from payments_platform.contracts.dataset import Column, Pii, Rule, Severity, pic
 from payments_platform.contracts.lake_zones import CapturedTable, curated_columns
 from payments_platform.contracts.rules import (
     amount_limit,
+    clock_skew,
     country_known,
     currency_known,
     minor_units_per_e4,
@@ -139,6 +140,7 @@ TRANSACTION_RULES: Final = (
         & ((nw.col("refunded_minor") <= nw.col("captured_minor")) | (nw.col("captured_minor") < 0)),
     ),
     time_order(),
+    clock_skew(),
 )
 
 _AMOUNTS: Final = pick(_TRANSACTION_COLUMNS, "amount_minor captured_minor refunded_minor")
@@ -222,6 +224,7 @@ PAYMENT_METHODS: Final = CapturedTable(
         one_of("R-funding-known", "card_funding", ("credit", "debit", "prepaid")),
         country_known("issuer_country_code"),
         time_order(),
+        clock_skew(),
     ),
 ).lake_zones(
     curated_columns(

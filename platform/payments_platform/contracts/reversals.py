@@ -14,6 +14,7 @@ from payments_platform.contracts.lake_zones import CapturedTable
 from payments_platform.contracts.rules import (
     amount_limit,
     amount_positive,
+    clock_skew,
     currency_known,
     not_null,
     one_of,
@@ -104,6 +105,7 @@ def _money_rules(transitions: dict[str, tuple[str, ...]], reasons: tuple[str, ..
         one_of("R-status-known", "status", tuple(transitions)),
         status_transition(transitions),
         time_order(),
+        clock_skew(),
     )
 
 

@@ -5,6 +5,7 @@ that applies rules (batch/validate.py).
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import narwhals as nw
@@ -16,10 +17,15 @@ CHANGE_OPS: Final = ("c", "u", "d")
 DELETE_OP: Final = "d"
 # More than any payment, and little enough that the sums of a warehouse keep fitting 64 bits.
 MAX_AMOUNT_MINOR: Final = 10**15
+# Beyond every time zone: a local time taken for UTC is 14 hours ahead at most, and is a wrong order, not a wrong clock.
+MAX_CLOCK_SKEW: Final = timedelta(days=1)
+# Before any card was charged through an API; later than the zeros of every clock (1900, 1904, 1970, 1980).
+EARLIEST_CREATED: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 UNIQUE_KEY = PartitionRule("P-unique-key", "no two rows of the day share the primary key")
 ROWS_AS_SOURCE = PartitionRule("P-source-rows", "the rows are as many as the source counted in the same snapshot")
 SUMS_AS_SOURCE = PartitionRule("P-source-sums", "the sum of each currency is the one that the source counted")
+WITHIN_DAY = PartitionRule("P-within-day", "every version was written on the partition's day, so none after the cut")
 ROWS_CONSERVED = PartitionRule("P-rows-conserved", "every raw row is clean, quarantined or superseded")
 BAD_RATIO = "P-bad-ratio"
 
@@ -29,7 +35,8 @@ def partition_rules(dataset: Dataset) -> tuple[PartitionRule, ...]:
     if not dataset.is_daily:
         return ()
     if dataset.zone == "raw":
-        return (UNIQUE_KEY, ROWS_AS_SOURCE, *((SUMS_AS_SOURCE,) if dataset.sums else ()))
+        of_history = (WITHIN_DAY,) if "updated_at" in dataset.names else ()
+        return (UNIQUE_KEY, ROWS_AS_SOURCE, *((SUMS_AS_SOURCE,) if dataset.sums else ()), *of_history)
     if dataset.zone == "clean":
         return (UNIQUE_KEY, ROWS_CONSERVED, bad_ratio(dataset))
     return (UNIQUE_KEY,)
@@ -122,12 +129,31 @@ def status_transition(transitions: Mapping[str, Sequence[str]]) -> Rule:
 
 
 def time_order() -> Rule:
-    """A row is created before it changes."""
+    """A row is created before it changes. Beyond MAX_CLOCK_SKEW it is a wrong clock (``clock_skew``) and no order."""
+    created, updated = nw.col("created_at"), nw.col("updated_at")
     return Rule(
         "R-time-order",
         Severity.ROW,
         "created_at must not be after updated_at",
-        nw.col("created_at") <= nw.col("updated_at"),
+        (created <= updated) | (created > updated + MAX_CLOCK_SKEW),
+        judges_deletes=True,
+    )
+
+
+def clock_skew() -> Rule:
+    """The clock that dated the row and the source's clock are of one time.
+
+    The source writes ``updated_at`` with its own clock, ``created_at`` may come with the event. A create dated more
+    than MAX_CLOCK_SKEW ahead, or before EARLIEST_CREATED, was dated by no working clock: as fact of its day it would
+    be money of a day that has not come, or of 1970.
+    """
+    created = nw.col("created_at")
+    return Rule(
+        "R-clock-skew",
+        Severity.ROW,
+        f"created_at must not be more than {MAX_CLOCK_SKEW.days} day after updated_at, nor before"
+        f" {EARLIEST_CREATED:%Y-%m-%d}",
+        (created <= nw.col("updated_at") + MAX_CLOCK_SKEW) & (created >= EARLIEST_CREATED),
         judges_deletes=True,
     )
 

@@ -13,6 +13,7 @@ from payments_platform.contracts.dataset import Column, Rule, Severity, pick
 from payments_platform.contracts.lake_zones import CapturedTable
 from payments_platform.contracts.rules import (
     amount_limit,
+    clock_skew,
     currency_known,
     not_null,
     one_of,
@@ -91,6 +92,7 @@ SUBSCRIPTIONS: Final = CapturedTable(
             (nw.col("status") == CANCELED) == ~nw.col("canceled_at").is_null(),
         ),
         time_order(),
+        clock_skew(),
     ),
     sums=("amount_minor", "currency"),
 ).lake_zones(

@@ -8,9 +8,10 @@ from datetime import date
 
 import dagster as dg
 
-from payments_platform.batch.reconcile import digests_checked_against, unreconciled
+from payments_platform.batch.reconcile import digests_checked_against, outside_day, unreconciled
 from payments_platform.contracts.catalogue import of_zone
 from payments_platform.contracts.dataset import Dataset
+from payments_platform.contracts.rules import WITHIN_DAY, partition_rules
 from payments_platform.defs._platform.lake_assets import DayOutputs, lake_assets
 from payments_platform.defs._platform.lake_checks import LakeCheck, follows_contract, lake_checks
 from payments_platform.defs._platform.resources import SOURCE
@@ -33,9 +34,12 @@ def _raw(dataset: Dataset) -> dg.AssetsDefinition:
 def _checks(dataset: Dataset) -> dg.AssetChecksDefinition:
     def judge(lake: Lake, day: date) -> list[str]:
         manifest = lake.manifest(dataset, day)
-        return [str(found) for found in unreconciled(manifest)] if manifest else []
+        differences = [str(found) for found in unreconciled(manifest)] if manifest else []
+        if WITHIN_DAY not in partition_rules(dataset):
+            return differences
+        return differences + outside_day(lake.scan(dataset, day, allow_pending=True), day)
 
-    text = "Rows, and the sum of each currency, are those that the source counted in the same snapshot."
+    text = "Rows, and the sum of each currency, are those that the source counted in the same snapshot, all of the day."
     return lake_checks(follows_contract(dataset), LakeCheck(dataset, "reconciliation", text, judge))
 
 

@@ -24,6 +24,7 @@ PAN: Final = "PAN"
 _NULL: Final = pl.lit(None)
 _NULL_TEXT: Final = pl.lit(None, dtype=pl.String)
 _EARLIER: Final = timedelta(hours=1)
+_AHEAD: Final = {"created_at": pl.col("created_at") + timedelta(days=2)}
 _EARLY: Final = {"updated_at": pl.col("created_at") - _EARLIER}
 # Broken payments begin between these hours, so that an hour before or after lies on the same day.
 _FIRST_HOUR, _LAST_HOUR = 3, 20
@@ -48,6 +49,7 @@ TRANSACTIONS: Final[tuple[Breakage, ...]] = (
     ("R-captured-within-amount", {"captured_minor": pl.col("amount_minor") + 1}),
     ("R-refund-within-captured", {"refunded_minor": pl.col("captured_minor") + 1}),
     ("R-time-order", _EARLY),
+    ("R-clock-skew", _AHEAD),
     # Numbers that card schemes publish for tests.
     (PAN, {"description": pl.lit("Paid with 4111 1111 1111 1111")}),
     (PAN, {"metadata": pl.lit('{"note": "card 5555555555554444"}')}),
@@ -59,6 +61,7 @@ MERCHANTS: Final[tuple[Breakage, ...]] = (
     ("R-currency-known", {"currency": pl.lit("ZZZ")}),
     ("R-status-known", {"status": pl.lit("asleep")}),
     ("R-time-order", _EARLY),
+    ("R-clock-skew", _AHEAD),
 )
 CUSTOMERS: Final[tuple[Breakage, ...]] = (
     ("R-customer-present", {"segment": _NULL_TEXT}),
@@ -67,6 +70,7 @@ CUSTOMERS: Final[tuple[Breakage, ...]] = (
     ("R-segment-known", {"segment": pl.lit("gold")}),
     ("R-status-known", {"status": pl.lit("asleep")}),
     ("R-time-order", _EARLY),
+    ("R-clock-skew", _AHEAD),
 )
 PAYMENT_METHODS: Final[tuple[Breakage, ...]] = (
     ("R-reference-present", {"payment_method_token": _NULL_TEXT}),
@@ -76,6 +80,7 @@ PAYMENT_METHODS: Final[tuple[Breakage, ...]] = (
     ("R-funding-known", {"card_funding": pl.lit("charge")}),
     ("R-country-known", {"issuer_country_code": pl.lit("QQ")}),
     ("R-time-order", _EARLY),
+    ("R-clock-skew", _AHEAD),
 )
 
 
