@@ -1,89 +1,21 @@
-"""What the source database promises by itself: versions, history, immutables, access, partitions.
+"""What the source database promises by itself: versions, history, immutables, access.
 
-Belongs here: the schema, driven by plain SQL in each role. Does not: the simulator and the loading of files.
+Belongs here: the schema, driven by plain SQL in each role. Does not: partitions (test_partitions.py), the simulator and
+the loading of files.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, date, datetime
-from typing import Any, cast
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
 
-from assets_tests.conftest import Stack, empty
+from assets_tests.conftest import Stack
+from assets_tests.integration.source import MERCHANT, Source, captured, committed, pay
 from payments_platform.clients.postgres import connect
-from payments_platform.local import stack as local_stack
-from payments_platform.local.home import Home
-from payments_platform.local.servers.postgres import PRIMARY, superuser
 from payments_platform.oltp.migrate import migrate
-from payments_platform.oltp.upkeep import keep_partitions
 from payments_platform.settings import PostgresRole
 
 pytestmark = pytest.mark.integration
-Row = tuple[Any, ...]
-
-
-Role = PostgresRole
-
-
-class Source:
-    """The source in one transaction that the test's end rolls back: any role can act, nothing stays."""
-
-    def __init__(self, connection: psycopg.Connection[Row]) -> None:
-        self.connection = connection
-
-    @contextmanager
-    def acting(self, role: Role) -> Iterator[psycopg.Connection[Row]]:
-        """Do something as a role; an error undoes that only."""
-        with self.connection.transaction():
-            self.connection.execute(f"SET LOCAL ROLE payments_{role}".encode())
-            yield self.connection
-            for setting in ("event_time", "load_id", "merchant_scope"):
-                self.connection.execute(f"SET LOCAL payments.{setting} = ''".encode())
-            self.connection.execute("RESET ROLE")
-
-    def run(self, role: Role, *statements: str) -> None:
-        """Statements of a role."""
-        with self.acting(role) as connection:
-            for statement in statements:
-                connection.execute(statement.encode())
-
-    def rows(self, role: Role, query: str) -> list[Row]:
-        """What a role reads."""
-        with self.acting(role) as connection:
-            return connection.execute(query.encode()).fetchall()
-
-
-@pytest.fixture(scope="module")
-def emptied(stack: Stack) -> Stack:
-    """The source database without a row, once for this module."""
-    empty(stack)
-    return stack
-
-
-@pytest.fixture
-def source(emptied: Stack) -> Iterator[Source]:
-    """The source without a row, for one test."""
-    site = local_stack.known_site(Home(emptied.home))
-    assert site is not None
-    with connect(superuser(site, PRIMARY.name, "payments"), name="tests") as connection:
-        # Opens the transaction, so that what each role does is a savepoint in it.
-        connection.execute("SELECT 1")
-        yield Source(connection)
-        connection.rollback()
-
-
-def pay(name: str = "t1", created_at: str = "now()", count: int = 1) -> str:
-    """An insert of payments ``<name>`` or ``<name>-<n>``."""
-    key = f"'{name}'" if count == 1 else f"'{name}-' || n"
-    return (
-        "INSERT INTO oltp.transactions (transaction_id, merchant_id, customer_id, currency, status, amount_minor,"
-        f" created_at) SELECT {key}, 'm1', 'c1', 'EUR', 'pending', 100, {created_at} FROM generate_series(1, {count}) n"
-    )
-
-
-MERCHANT = "INSERT INTO oltp.merchants (merchant_id, name) VALUES ('m1', 'Shop')"
 
 
 @pytest.mark.row("B1", "Y1")
@@ -290,84 +222,6 @@ def test_what_only_grows_refuses_to_shrink_even_for_the_owner(source: Source, st
         source.run("owner", statement)
 
 
-def test_absurd_dates_make_no_partitions_and_are_watched(source: Source) -> None:
-    """One row of the year 9999 must not make three million partitions."""
-    with source.acting("loader") as loader:
-        made = loader.execute("SELECT oltp.ensure_partitions('0001-01-01', '2010-01-03')").fetchone()
-        assert made == (1 + 3 * (len(CHANGED) + 1),)
-        loader.execute("SELECT oltp.ensure_partitions('9999-01-01', '9999-12-31')")
-    source.run("app", pay("old", "'0001-06-01'"), pay("far", "'9999-06-01'"))
-    watched: dict[str, int] = dict(source.rows("extract", "SELECT * FROM oltp.default_partition_rows()"))
-    assert watched["transactions"] == 2
-    assert watched["transactions_history"] == 0
-
-
-@pytest.mark.row("P1")
-def test_months_are_made_three_ahead(source: Source) -> None:
-    """A payment of the first second of a month must find its partition."""
-    query = "SELECT to_regclass('oltp.transactions_p' || to_char(now() + interval '3 months', 'YYYYMM')) IS NOT NULL"
-    assert source.rows("owner", query) == [(True,)]
-
-
-@pytest.mark.row("P1")
-def test_old_history_is_detached_and_kept_aside(source: Source) -> None:
-    """Dropping is a decision of its own; the extraction only must not carry years along."""
-    source.run("loader", "SELECT oltp.ensure_partitions('2020-01-01', '2020-01-02')")
-    with source.acting("owner") as owner:
-        gone = [name for (name,) in owner.execute("SELECT oltp.detach_history(30, '2020-02-01')").fetchall()]
-    assert gone == sorted(f"{table}_history_p20200101" for table in sorted([*CHANGED, "transactions"]))
-    assert source.rows("owner", "SELECT count(*) FROM oltp_archive.transactions_history_p20200101") == [(0,)]
-
-
-@pytest.mark.row("P1")
-def test_upkeep_makes_what_comes_and_detaches_what_is_old(source: Source) -> None:
-    """Nobody has to remember it: a missing month would send every payment to the default partition."""
-    source.run("loader", "SELECT oltp.ensure_partitions('2020-01-01', '2020-01-01')")
-    with source.acting("owner") as owner:
-        done = keep_partitions(owner, date(2020, 3, 15), history_days=60)
-        again = keep_partitions(owner, date(2020, 3, 15), history_days=60)
-    assert done.made > 0
-    assert "transactions_history_p20200101" in done.detached
-    assert (again.made, again.detached) == (0, ())
-    assert done.default_rows == {}
-
-
-def test_upkeep_tells_of_rows_that_no_partition_took(source: Source) -> None:
-    source.run("app", pay("old", "'0001-06-01'"))
-    with source.acting("owner") as owner:
-        done = keep_partitions(owner, date(2020, 3, 15), history_days=60)
-    assert done.default_rows == {"transactions": 1}
-    assert "transactions 1" in done.advice
-
-
-# The tests below commit: change capture sees nothing else.
-
-
-def committed(stack: Stack, role: Role, *statements: str) -> list[Row]:
-    """Statements of a role in a transaction of their own; the rows of the last."""
-    with connect(stack.settings.postgres("primary", role), name="tests") as connection:
-        cursor = [connection.execute(statement.encode()) for statement in statements][-1]
-        return cursor.fetchall() if cursor.description else []
-
-
-@contextmanager
-def captured(stack: Stack) -> Iterator[Callable[[], tuple[int, int]]]:
-    """Count the row changes that change capture would see, and their different positions in the log."""
-    with connect(stack.settings.postgres("primary", "capture"), autocommit=True) as capture:
-        capture.execute("SELECT pg_create_logical_replication_slot('tests', 'pgoutput', temporary => true)")
-
-        def count() -> tuple[int, int]:
-            found = capture.execute(
-                "SELECT count(*)::int, count(DISTINCT lsn)::int"
-                " FROM pg_logical_slot_get_binary_changes('tests', NULL, NULL,"
-                " 'proto_version', '1', 'publication_names', 'payments_changes')"
-                " WHERE chr(get_byte(data, 0)) IN ('I', 'U', 'D')"
-            ).fetchone()
-            return cast("tuple[int, int]", found)
-
-        yield count
-
-
 @pytest.mark.row("S1")
 def test_bulk_rows_have_log_positions_of_their_own(empty_source: Stack) -> None:
     """A change reader that restarts among rows of one position loses the rest of them, for ever."""
@@ -378,23 +232,6 @@ def test_bulk_rows_have_log_positions_of_their_own(empty_source: Stack) -> None:
                     copy.write_row((f"m{number}",))
             loader.execute(pay("t", count=2_000).encode())
         assert count() == (4_000, 4_000)
-
-
-def test_rows_that_came_before_their_partition_move_into_it(empty_source: Stack) -> None:
-    """Or one early row would make it impossible ever to create its month; and no change reader may see a move."""
-    event = "SET LOCAL payments.event_time = '2015-03-04 05:06+00'"
-    early = pay("early", "'2015-03-04'"), "UPDATE oltp.transactions SET status = 'failed'"
-    committed(empty_source, "loader", event, *early)
-    with captured(empty_source) as count:
-        committed(empty_source, "loader", "SELECT oltp.ensure_partitions('2015-03-01', '2015-03-05')")
-        assert count() == (0, 0)
-    leaf = "SELECT transaction_id, version FROM oltp.transactions_p201503"
-    assert committed(empty_source, "owner", leaf) == [("early", 2)]
-    assert committed(empty_source, "owner", "SELECT count(*) FROM oltp.transactions_history_p20150304") == [(2,)]
-    watched = committed(empty_source, "extract", "SELECT * FROM oltp.default_partition_rows()")
-    assert {count for _, count in watched} == {0}
-    committed(empty_source, "app", "UPDATE oltp.transactions SET status = 'succeeded'", pay("next", "'2015-03-05'"))
-    assert committed(empty_source, "extract", "SELECT max(version) FROM oltp.transactions_history") == [(3,)]
 
 
 def test_migrating_again_changes_nothing(empty_source: Stack) -> None:
