@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from payments_platform.commands.live import show_live
+
 app = typer.Typer()
 # The source makes no partitions for days before.
 _FIRST_DAY = date(2010, 1, 1)
@@ -56,17 +58,34 @@ def simulate(
     defects: Annotated[
         float, typer.Option(min=0.0, max=0.5, help="Share of payments planted with one defect.")
     ] = 0.002,
+    live: Annotated[
+        bool, typer.Option("--live", help="Make payments now, at a steady rate, instead of writing past days.")
+    ] = False,
+    tps: Annotated[
+        float, typer.Option(min=0.1, max=100_000, help="With --live: transactions a second.", show_default=True)
+    ] = 200.0,
+    seconds: Annotated[
+        float | None, typer.Option(min=1, help="With --live: how long.", show_default="until Ctrl-C")
+    ] = None,
 ) -> None:
     """Write invented payments with all their versions into the source, as if they had happened day by day.
 
-    Days that an earlier run wrote are skipped or continued, never repeated.
+    Days that an earlier run wrote are skipped or continued, never repeated. With --live, the application makes small
+    transactions (payments, captures, refunds, disputes, changed profiles) at the present moment instead: --days,
+    --per-day, --until and --defects do not apply.
     """
+    if live:
+        show_live(seed, tps, seconds)
+    else:
+        _write_days(days, per_day, until or _yesterday(), seed, defects)
+
+
+def _write_days(days: int, per_day: int, last: date, seed: int, defects: float) -> None:
     from payments_platform.oltp.simulator.run import Target, simulate
     from payments_platform.oltp.simulator.world import World
     from payments_platform.settings import load_settings
 
     settings = load_settings()
-    last = until or _yesterday()
     first = last - timedelta(days=days - 1)
     if last > _yesterday() + timedelta(days=1):
         raise typer.BadParameter(f"{last} lies in the future; payments cannot be simulated before their day")

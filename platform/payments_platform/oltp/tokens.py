@@ -1,4 +1,4 @@
-"""Pseudonyms of customers: minted once, when the customer is created, stored, never computed again.
+"""Pseudonyms of customers and devices: minted once, when one is created, stored, never computed again.
 
 Belongs here: the one function that mints. Does not: the key (settings), who stores tokens, erasure.
 """
@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from pydantic import SecretStr
 
 
-def mint(customer_ids: Iterable[str], key: SecretStr) -> list[str]:
-    """Return ``tok_`` and 64 hexadecimal digits (HMAC-SHA256 of the id) for each customer, in order.
+def mint(ids: Iterable[str], key: SecretStr, prefix: str = "tok") -> list[str]:
+    """Return the prefix, ``_`` and 64 hexadecimal digits (HMAC-SHA256 of the id) for each id, in order.
 
-    Keyed, because customer ids can be guessed: a plain hash could be turned back by hashing all of them.
+    ``tok`` for customers, ``dvt`` for devices. Keyed, because ids can be guessed: a plain hash could be turned back by
+    hashing all of them.
     """
     secret = key.get_secret_value().encode()
-    return [f"tok_{hmac.digest(secret, customer_id.encode(), 'sha256').hex()}" for customer_id in customer_ids]
+    return [f"{prefix}_{hmac.digest(secret, name.encode(), 'sha256').hex()}" for name in ids]

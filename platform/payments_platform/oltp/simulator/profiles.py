@@ -25,6 +25,26 @@ class Trade(NamedTuple):
     words: tuple[str, str]
 
 
+class Device(NamedTuple):
+    """What a device tells about itself."""
+
+    device_type: str
+    os_name: str
+    browser_name: str
+    weight: int
+
+
+DEVICES: Final = (
+    Device("mobile", "ios", "safari", 300),
+    Device("mobile", "android", "chrome", 330),
+    Device("mobile", "android", "app", 90),
+    Device("mobile", "ios", "app", 80),
+    Device("tablet", "ios", "safari", 40),
+    Device("desktop", "windows", "chrome", 80),
+    Device("desktop", "windows", "edge", 30),
+    Device("desktop", "macos", "safari", 35),
+    Device("desktop", "linux", "firefox", 15),
+)
 PLACES: Final = (
     Place("US", "USD", 260),
     Place("FR", "EUR", 150),
