@@ -41,6 +41,31 @@
   qualify calendar_date < date '{{ end }}'
 {%- endmacro %}
 
+{# One row per number of [0, count) in a column number_of. #}
+{% macro numbers(count) -%}
+  {{ return(adapter.dispatch('numbers')(count)) }}
+{%- endmacro %}
+
+{% macro default__numbers(count) -%}
+  select unnest(range(0, {{ count }}))::integer as number_of
+{%- endmacro %}
+
+{% macro snowflake__numbers(count) -%}
+  select (row_number() over (order by null) - 1)::integer as number_of from table(generator(rowcount => {{ count }}))
+{%- endmacro %}
+
+{# A moment as the clock in UTC shows it, whatever zone the session is in. #}
+{% macro in_utc(moment) -%}{{ return(adapter.dispatch('in_utc')(moment)) }}{%- endmacro %}
+{% macro default__in_utc(moment) -%}({{ moment }} at time zone 'UTC'){%- endmacro %}
+{% macro snowflake__in_utc(moment) -%}convert_timezone('UTC', {{ moment }})::timestamp_ntz{%- endmacro %}
+
+{# The first moment after a UTC day. #}
+{% macro end_of_day(day) -%}{{ return(adapter.dispatch('end_of_day')(day)) }}{%- endmacro %}
+{% macro default__end_of_day(day) -%}(({{ day }} + interval 1 day) at time zone 'UTC'){%- endmacro %}
+{% macro snowflake__end_of_day(day) -%}
+  to_timestamp_tz(to_varchar(dateadd(day, 1, {{ day }}), 'YYYY-MM-DD') || ' 00:00:00 +00:00')
+{%- endmacro %}
+
 {% macro iso_day_of_week(day) -%}{{ return(adapter.dispatch('iso_day_of_week')(day)) }}{%- endmacro %}
 {% macro default__iso_day_of_week(day) -%}isodow({{ day }}){%- endmacro %}
 {% macro snowflake__iso_day_of_week(day) -%}dayofweekiso({{ day }}){%- endmacro %}

@@ -57,6 +57,22 @@
   {% endif %}
 {%- endmacro %}
 
+{# As above for an aggregate by month of payments, refunds and disputes. #}
+{% macro delete_vanished_months() -%}
+  {% if is_incremental() %}
+    delete from {{ this }}
+    where month_date in (
+        select {{ month_of('created_date') }} from {{ ref('stg_removed_keys') }}
+        where dataset in ('transactions', 'refunds', 'disputes')
+      )
+      and month_date not in (select {{ month_of('created_date') }} from {{ ref('merchant_daily') }})
+      and month_date not in (select {{ month_of('created_date') }} from {{ ref('fact_refund') }})
+      and month_date not in (select {{ month_of('created_date') }} from {{ ref('fact_dispute') }})
+  {% endif %}
+{%- endmacro %}
+
+{% macro month_of(day) -%}cast(date_trunc('month', {{ day }}) as date){%- endmacro %}
+
 {# Per key, where the row with the highest position lies, and the highest load of any of its rows. Of two landings of
    one position the later day wins, whichever was loaded first. Only narrow columns are read: sorting whole rows costs
    several times as much. The columns partition_date, epoch and version lead back to the row. #}
@@ -105,5 +121,35 @@ settled as (
   union all
   select * from latest where {{ value }} is null and {{ key }} not in (select {{ key }} from valued)
   {%- endif %}
+)
+{%- endmacro %}
+
+{# The last known state of each key as a relation `states`: the row with the highest position, settled as above, with
+   state_sequence, the highest load that brought or took anything of the key. Without `touched`, of every key. #}
+{% macro latest_states(versions, dataset, key, value, touched=none, keeps_bare=false) -%}
+picked as (
+  {{ latest_position(ref(versions), key, touched) }}
+),
+latest as (
+  select
+    versions.*,
+    picked.key_sequence
+  from picked
+  inner join {{ ref(versions) }} as versions
+    on versions.{{ key }} = picked.{{ key }}
+    and versions.partition_date = picked.partition_date
+    and versions.epoch = picked.epoch
+    and versions.version = picked.version
+),
+{{ settled(ref(versions), key, value, keeps_bare) }},
+removed as (
+  {{ removals(dataset) }}
+),
+states as (
+  select
+    settled.*,
+    greatest(settled.key_sequence, coalesce(removed.load_sequence, 0)) as state_sequence
+  from settled
+  left join removed on removed.removed_key = settled.{{ key }}
 )
 {%- endmacro %}

@@ -12,46 +12,30 @@
     select payment_method_id from {{ this }} where is_inferred
   {%- endif %}
 {%- endset -%}
-with picked as (
-  {{ latest_position(ref('stg_payment_methods'), 'payment_method_id', touched | trim) }}
-),
-latest as (
-  select
-    versions.*,
-    picked.key_sequence
-  from picked
-  inner join {{ ref('stg_payment_methods') }} as versions
-    on versions.payment_method_id = picked.payment_method_id
-    and versions.partition_date = picked.partition_date
-    and versions.epoch = picked.epoch
-    and versions.version = picked.version
-),
-{{ settled(ref('stg_payment_methods'), 'payment_method_id', 'method_type', keeps_bare=true) }},
+with {{ latest_states('stg_payment_methods', 'payment_methods', 'payment_method_id', 'method_type', touched | trim, keeps_bare=true) }},
 members as (
   select
     payment_method_id, epoch, version, method_type, card_brand, card_funding, issuer_country_code,
-    created_at, updated_at, is_deleted, false as is_inferred, key_sequence
-  from settled
+    created_at, updated_at, is_deleted, false as is_inferred, state_sequence
+  from states
   union all
   select
     named.payment_method_id, {{ nothing('integer') }}, {{ nothing('integer') }}, {{ nothing('varchar') }},
     {{ nothing('varchar') }}, {{ nothing('varchar') }}, {{ nothing('varchar') }},
-    {{ nothing('timestamp with time zone') }}, {{ nothing('timestamp with time zone') }}, false, true, 0
+    {{ nothing('timestamp with time zone') }}, {{ nothing('timestamp with time zone') }}, false, true,
+    coalesce(removed.load_sequence, 0)
   from {{ ref('int_payment_method_references') }} as named
+  left join removed on removed.removed_key = named.payment_method_id
   where not exists (
     select 1 from {{ ref('stg_payment_methods') }} as known where known.payment_method_id = named.payment_method_id
   )
-),
-removed as (
-  {{ removals('payment_methods') }}
 )
 select
   {{ hash_key(['payment_method_id']) }} as payment_method_key,
   payment_method_id, epoch, version, method_type, card_brand, card_funding, issuer_country_code,
   created_at, updated_at, is_deleted, is_inferred,
-  greatest(key_sequence, coalesce(removed.load_sequence, 0)) as load_sequence
+  state_sequence as load_sequence
 from members
-left join removed on removed.removed_key = members.payment_method_id
 {% if not is_incremental() -%}
 union all
 select

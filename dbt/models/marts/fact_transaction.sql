@@ -2,91 +2,94 @@
     unique_key='transaction_id',
     pre_hook="{{ delete_vanished('stg_transactions', 'transactions', 'transaction_id', 'status') }}"
 ) }}
-{% set rekeyed %}
-    -- Payments whose dimension's versions have changed since: their key is gone, is
-    -- the unknown one although they name somebody, or no longer covers created_at.
-    select fact.transaction_id
-    from {{ this }} as fact
-    left join {{ ref('dim_merchant') }} as merchant on merchant.merchant_key = fact.merchant_key
-    left join {{ ref('dim_customer') }} as customer on customer.customer_key = fact.customer_key
-    left join {{ ref('dim_payment_method') }} as method on method.payment_method_key = fact.payment_method_key
-    where merchant.merchant_key is null
-      or fact.created_at < merchant.effective_from
-      or fact.created_at >= merchant.effective_to
-      or (fact.merchant_key = -1 and fact.merchant_id is not null)
-      or customer.customer_key is null
-      or fact.created_at < customer.effective_from
-      or fact.created_at >= customer.effective_to
-      or (fact.customer_key = -1 and fact.customer_token is not null)
-      or method.payment_method_key is null
-      or (fact.payment_method_key = -1 and fact.payment_method_id is not null)
+{% set members = [
+  merchant(),
+  customer(),
+  member('dim_payment_method', 'payment_method_key', 'payment_method_id'),
+  member('dim_geography', 'geography_key', 'country_code'),
+] -%}
+{% set disputed %}
+    select
+      transaction_id,
+      count(*)::bigint as dispute_count,
+      sum(amount_minor)::bigint as disputed_minor,
+      max(case when is_fraud then 1 else 0 end) = 1 as is_fraud_disputed
+    from {{ ref('fact_dispute') }}
+    where not is_deleted
+    group by transaction_id
 {% endset -%}
 {% set touched -%}
   {% if is_incremental() -%}
     {{ touched_keys(ref('stg_transactions'), 'transactions', 'transaction_id') }}
     union
-    {{ rekeyed }}
+    {{ rekeyed(
+      'transaction_id',
+      members,
+      'left join ' ~ ref('dim_device') ~ ' as dim_device on dim_device.device_key = fact.device_key'
+        ~ ' left join (' ~ disputed ~ ') as disputed on disputed.transaction_id = fact.transaction_id',
+      [
+        'dim_device.device_key is null',
+        '(fact.device_key = -1 and fact.is_device_present)',
+        'fact.dispute_count <> coalesce(disputed.dispute_count, 0)',
+        'fact.disputed_minor <> coalesce(disputed.disputed_minor, 0)',
+        'fact.is_fraud_disputed <> coalesce(disputed.is_fraud_disputed, false)',
+      ]
+    ) }}
   {%- endif %}
 {%- endset -%}
-with picked as (
-  {{ latest_position(ref('stg_transactions'), 'transaction_id', touched | trim) }}
-),
-latest as (
+with {{ latest_states('stg_transactions', 'transactions', 'transaction_id', 'status', touched | trim) }},
+devices as (
   select
-    versions.*,
-    picked.key_sequence
-  from picked
-  inner join {{ ref('stg_transactions') }} as versions
-    on versions.transaction_id = picked.transaction_id
-    and versions.partition_date = picked.partition_date
-    and versions.epoch = picked.epoch
-    and versions.version = picked.version
+    device_key,
+    {{ device_kind('dim_device') }} as device_kind
+  from {{ ref('dim_device') }} as dim_device
+  where device_key <> -1
 ),
-{{ settled(ref('stg_transactions'), 'transaction_id', 'status') }},
-removed as (
-  {{ removals('transactions') }}
+disputed as (
+  {{ disputed }}
 )
 select
-  settled.transaction_id,
-  coalesce(calendar.date_key, -1) as created_date_key,
-  coalesce(merchant.merchant_key, -1) as merchant_key,
-  coalesce(customer.customer_key, -1) as customer_key,
-  coalesce(method.payment_method_key, -1) as payment_method_key,
-  settled.merchant_id,
-  settled.customer_token,
-  settled.payment_method_id,
-  settled.epoch,
-  settled.version,
-  settled.status,
-  settled.currency,
-  settled.amount_minor,
-  settled.captured_minor,
-  settled.refunded_minor,
-  settled.amount_usd_minor,
-  settled.captured_usd_minor,
-  settled.refunded_usd_minor,
-  settled.usd_rate,
-  settled.usd_rate_date,
-  settled.country_code,
-  settled.ip_network,
-  settled.is_device_present,
-  settled.is_customer_known,
-  settled.is_merchant_known,
-  settled.is_payment_method_known,
-  settled.is_deleted,
-  settled.created_at,
-  settled.created_date,
-  settled.updated_at,
-  greatest(settled.key_sequence, coalesce(removed.load_sequence, 0)) as load_sequence
-from settled
-left join {{ ref('dim_date') }} as calendar on calendar.calendar_date = settled.created_date
-left join {{ ref('dim_merchant') }} as merchant
-  on merchant.merchant_id = settled.merchant_id
-  and settled.created_at >= merchant.effective_from
-  and settled.created_at < merchant.effective_to
-left join {{ ref('dim_customer') }} as customer
-  on customer.customer_token = settled.customer_token
-  and settled.created_at >= customer.effective_from
-  and settled.created_at < customer.effective_to
-left join {{ ref('dim_payment_method') }} as method on method.payment_method_id = settled.payment_method_id
-left join removed on removed.removed_key = settled.transaction_id
+  states.transaction_id,
+  coalesce(created.date_key, -1) as created_date_key,
+  coalesce(minutes.time_key, -1) as created_time_key,
+  coalesce(dim_merchant.merchant_key, -1) as merchant_key,
+  coalesce(dim_customer.customer_key, -1) as customer_key,
+  coalesce(dim_payment_method.payment_method_key, -1) as payment_method_key,
+  coalesce(dim_geography.geography_key, -1) as geography_key,
+  coalesce(devices.device_key, -1) as device_key,
+  states.merchant_id,
+  states.customer_token,
+  states.payment_method_id,
+  states.epoch,
+  states.version,
+  states.status,
+  states.currency,
+  states.amount_minor,
+  states.captured_minor,
+  states.refunded_minor,
+  states.amount_usd_minor,
+  states.captured_usd_minor,
+  states.refunded_usd_minor,
+  states.usd_rate,
+  states.usd_rate_date,
+  states.country_code,
+  states.ip_network,
+  states.is_device_present,
+  states.is_customer_known,
+  states.is_merchant_known,
+  states.is_payment_method_known,
+  states.is_device_known,
+  coalesce(disputed.dispute_count, 0) as dispute_count,
+  coalesce(disputed.disputed_minor, 0) as disputed_minor,
+  coalesce(disputed.is_fraud_disputed, false) as is_fraud_disputed,
+  states.is_deleted,
+  states.created_at,
+  states.created_date,
+  states.updated_at,
+  states.state_sequence as load_sequence
+from states
+left join {{ ref('dim_date') }} as created on created.calendar_date = states.created_date
+left join {{ ref('dim_time') }} as minutes on minutes.time_key = {{ time_key('states.created_at') }}
+{{ join_members(members) }}
+left join devices on states.is_device_present and devices.device_kind = {{ device_kind('states') }}
+left join disputed on disputed.transaction_id = states.transaction_id

@@ -3,16 +3,19 @@
 from typing import Final
 
 from payments_platform.contracts import (
+    aggregates,
     consents,
     customers,
     devices,
+    dimensions,
+    facts,
     landing,
-    marts,
     merchants,
     operations,
     payments,
     reference,
     reversals,
+    staging,
     subscriptions,
 )
 from payments_platform.contracts.dataset import Dataset
@@ -27,7 +30,10 @@ _MODULES: Final = (
     consents,
     reference,
     landing,
-    marts,
+    staging,
+    dimensions,
+    facts,
+    aggregates,
     operations,
 )
 DATASETS: Final[dict[str, Dataset]] = {dataset.name: dataset for module in _MODULES for dataset in module.DATASETS}

@@ -1,4 +1,5 @@
-"""The YAML beside the dbt models, written from the contracts: descriptions, types, constraints, tests, sources.
+"""The YAML beside the dbt models, written from the contracts: descriptions, types, constraints, tests, sources; and the
+list of countries that a model reads.
 
 Belongs here: the pure translation contract → text. Does not: reading or writing files (commands/warehouse.py), SQL.
 Without it a column would be described twice, and the two would drift apart.
@@ -9,7 +10,8 @@ from typing import Any
 
 from payments_platform.contracts.catalogue import DATASETS, of_zone
 from payments_platform.contracts.dataset import Column, Dataset
-from payments_platform.contracts.marts import CLOSED_LISTS, RELATIONS, VERSIONED
+from payments_platform.contracts.geography import countries_macro
+from payments_platform.contracts.relations import CLOSED_LISTS, PUBLISHED, RECONCILED, RELATIONS, VERSIONED
 from payments_platform.contracts.sql_types import sql_type
 from payments_platform.vocabulary import DBT_ZONES
 
@@ -26,6 +28,7 @@ def dbt_schema_files() -> dict[str, str]:
         for zone in DBT_ZONES
     }
     files["models/staging/_sources.yml"] = _document({"sources": [_landing_source()]})
+    files["macros/countries.sql"] = countries_macro()
     return files
 
 
@@ -75,6 +78,12 @@ def _model_tests(dataset: Dataset) -> list[Any]:
         tests.append({"unique_together": {"arguments": {"columns": list(dataset.primary_key)}}})
     if dataset.table in VERSIONED:
         tests.append({"whole_history": {"arguments": {"natural_key": VERSIONED[dataset.table]}}})
+    if dataset.table in PUBLISHED:
+        column, fewest = PUBLISHED[dataset.table]
+        tests.append({"k_anonymous": {"arguments": {"count_column": column, "fewest": fewest}}})
+    if dataset.table in RECONCILED:
+        test, argument, model = RECONCILED[dataset.table]
+        tests.append({test: {"arguments": {argument: f"ref('{model}')"}, "config": {"severity": "warn"}}})
     return tests
 
 

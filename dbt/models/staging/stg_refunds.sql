@@ -1,0 +1,22 @@
+select
+  refund_id,
+  epoch,
+  version,
+  previous_status,
+  status,
+  transaction_id,
+  merchant_id,
+  amount_minor,
+  currency,
+  reason_code,
+  amount_usd_minor,
+  usd_rate,
+  usd_rate_date,
+  is_transaction_known,
+  is_deleted,
+  created_at,
+  created_date,
+  updated_at,
+  partition_date,
+  load_sequence
+from {{ source('landing', 'refunds') }}
