@@ -1,5 +1,4 @@
-"""The YAML beside the dbt models, written from the contracts: descriptions, types, constraints, tests, sources; and the
-list of countries that a model reads.
+"""What dbt reads beside its models, written from the contracts: YAML of columns, tests, sources; a list of countries.
 
 Belongs here: the pure translation contract → text. Does not: reading or writing files (commands/warehouse.py), SQL.
 Without it a column would be described twice, and the two would drift apart.

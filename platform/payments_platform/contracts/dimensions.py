@@ -1,7 +1,7 @@
 """Contracts of the dimensions: who, what, when, where and with what a payment was made.
 
-Belongs here: columns, keys and rules of each dimension; every one has an unknown member (-1). Does not: facts (facts.py),
-SQL (dbt/models/marts).
+Belongs here: columns, keys and rules of each dimension; every one has an unknown member (-1). Does not: facts
+(facts.py), SQL (dbt/models/marts).
 """
 
 from datetime import date

@@ -1,7 +1,7 @@
 """Contracts of the facts: payments, what takes their money back, subscriptions, and what a score said of a payment.
 
-Belongs here: columns, keys and rules of each fact. Does not: dimensions (dimensions.py), sums over facts (aggregates.py),
-SQL (dbt/models/marts).
+Belongs here: columns, keys and rules of each fact. Does not: dimensions (dimensions.py), sums over facts
+(aggregates.py), SQL (dbt/models/marts).
 """
 
 from decimal import Decimal
@@ -157,7 +157,7 @@ FACT_SUBSCRIPTION: Final = Dataset(
 )
 FACT_FRAUD_DETECTION: Final = Dataset(
     key=("marts", "fact_fraud_detection"),
-    grain="One row per scored payment. Empty until a scoring service writes fraud signals: what is settled is its form.",
+    grain="One row per scored payment. Empty until a scoring service writes fraud signals; its form is settled.",
     domain="payments",
     columns=(
         *pick(LANDING_TRANSACTIONS.columns, "transaction_id"),

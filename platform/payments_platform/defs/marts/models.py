@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
@@ -19,6 +19,7 @@ from payments_platform.vocabulary import DBT_ZONES, TEAM_OF_ZONE
 
 DBT_PROJECT = Path(__file__).parents[4] / "dbt"
 MANIFEST = DBT_PROJECT / "target" / "manifest.json"
+USED_BY: Final = "used_by"
 
 
 class DbtManifestMissing(ExplainedError):
@@ -31,6 +32,12 @@ def _manifest() -> Mapping[str, Any]:
         raise DbtManifestMissing("dbt/target/manifest.json is missing. Run: make setup")
     parsed: Mapping[str, Any] = json.loads(MANIFEST.read_bytes())
     return parsed
+
+
+def _used_by(manifest: Mapping[str, Any], unique_id: str) -> dict[str, str]:
+    """The consumers outside the warehouse that read a model, from dbt's exposures."""
+    labels = [it["label"] for it in manifest["exposures"].values() if unique_id in it["depends_on"]["nodes"]]
+    return {USED_BY: ", ".join(sorted(labels))} if labels else {}
 
 
 class ContractTranslator(DagsterDbtTranslator):
@@ -47,7 +54,11 @@ class ContractTranslator(DagsterDbtTranslator):
             group_name=zone,
             owners=[f"team:{TEAM_OF_ZONE[zone]}"],
             description=contract.grain if contract else node["description"],
-            metadata={**spec.metadata, **(contract_metadata(contract) if contract else {})},
+            metadata={
+                **spec.metadata,
+                **(contract_metadata(contract) if contract else {}),
+                **_used_by(manifest, unique_id),
+            },
             kinds={"dbt", "duckdb"},
         )
 
