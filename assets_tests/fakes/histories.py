@@ -1,12 +1,12 @@
 """A made-up company whose every table has a random history: late, out of order, repeated, deleted, restored.
 
-Belongs here: what the lake holds of it at the end, by table and day, and how it gets into a warehouse. Does not: what the
-models must make of it (the tests; scd2_oracle for dimensions).
+Belongs here: what the lake holds of it at the end, by table and day, and how it gets into a warehouse. Does not: what
+the models must make of it (the tests; scd2_oracle for dimensions).
 """
 
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
@@ -78,20 +78,21 @@ class World:
         if self.random.random() < 0.1:
             self.content[table, self.random.choice(self.days)].append(row)
 
-    def tell(self, table: str, name: str, statuses: Sequence[str], given: dict[str, object]) -> None:
+    def tell(self, table: str, name: str, statuses: Sequence[str], given: Mapping[str, object]) -> None:
         """A whole history of one entity, each version with what ``given`` says and a segment and amount of its own."""
         self.versions[table][name] = states = self.history(statuses)
-        self.created[table][name] = given
+        self.created[table][name] = dict(given)
         for state in states:
-            amounts = {
-                "amount_minor": 100 + state.version,
-                "amount_usd_minor": self.random.choice((None, 100 + state.version)),
-            }
-            of_version = {
-                "customers": {"segment": self.random.choice(("consumer", "business", "vip"))},
-                "consents": {"is_granted": self.random.random() < 0.5},
-            }.get(table, amounts if table in FACT_STATUSES else {})
-            self.put(table, _state(name, state) | given | of_version, state.at)
+            of_version = self._of_version(table, state)
+            self.put(table, {**_state(name, state), **given, **of_version}, state.at)
+
+    def _of_version(self, table: str, state: Version) -> dict[str, object]:
+        if table == "customers":
+            return {"segment": self.random.choice(("consumer", "business", "vip"))}
+        if table == "consents":
+            return {"is_granted": self.random.random() < 0.5}
+        amount = 100 + state.version
+        return {"amount_minor": amount, "amount_usd_minor": self.random.choice((None, amount))}
 
 
 def make_world(seed: int, entities: int, payments: int, days: Sequence[date] | None = None) -> World:

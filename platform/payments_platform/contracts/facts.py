@@ -29,7 +29,10 @@ DECISIONS: Final = ("approve", "challenge", "block")
 RISK_LEVELS: Final = ("very_low", "low", "medium", "high", "very_high")
 _SCORE: Final = pl.Decimal(9, 8)
 # Values that a delete may lack in landing; in a fact it takes those of the last version that has them.
-_VALUES: Final = "status currency amount_minor captured_minor refunded_minor plan_code billing_interval period_start_at period_end_at"
+_VALUES: Final = (
+    "status currency amount_minor captured_minor refunded_minor plan_code billing_interval"
+    " period_start_at period_end_at"
+)
 
 
 def _of(landing: Dataset, names: str, *, also: str = "") -> tuple[Column, ...]:
