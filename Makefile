@@ -9,6 +9,7 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv/bin
 INSTALLED := .venv/.installed
+PAGES := .venv/.pages
 MANIFEST := dbt/target/manifest.json
 DBT_SOURCES := $(shell find dbt -type f \( -name '*.sql' -o -name '*.yml' -o -name '*.csv' -o -name '*.md' \) -not -path 'dbt/target/*' -not -path 'dbt/logs/*' 2>/dev/null)
 PYTEST := $(VENV)/python -m pytest
@@ -24,7 +25,7 @@ FROM ?=
 TO ?=
 ARGS ?=
 
-.PHONY: help setup demo test test-all lint types format up down reset clean status ui simulate backfill bench-batch lock docs
+.PHONY: help setup demo test test-all lint types format up down reset clean status ui simulate backfill bench-batch lock docs pictures
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -92,6 +93,13 @@ bench-batch: setup ## Time one day of ROWS=1000000 changed transactions from ext
 
 lock: $(INSTALLED) ## Resolve pyproject.toml again: requirements.lock (hashed, no URLs) and requirements.size
 	@bash .ci/lock
+
+$(PAGES): $(INSTALLED) requirements-pages.lock
+	@bash .ci/setup requirements-pages.lock
+	@touch $@
+
+pictures: setup $(PAGES) ## Take the pictures of docs/ and run its notebooks again, on a stack of their own (4 minutes)
+	@bash .ci/pictures
 
 docs: $(INSTALLED) ## Write the generated files again: YAML beside the dbt models, then the pages of docs/
 	@$(VENV)/payments dbt-schema $(ARGS)

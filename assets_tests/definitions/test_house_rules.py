@@ -19,7 +19,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 PURE = [
     p for p in MODULES if p.relative_to(PACKAGE).parts[0] in {"contracts", "batch", "lake", "money.py", "vocabulary.py"}
 ]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+TOP_PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
+PAGES = sorted([*TOP_PAGES, *(ROOT / "docs").rglob("*.md")])
 
 # Written so that no pattern matches its own line.
 MACHINE_PATH = re.compile(r"(?<![\w.$}])/(work|root|home/[a-z]\w*|tm[p]|Users/\w+)/")

@@ -10,7 +10,7 @@ import typer
 import typer.core
 from rich.console import Console
 
-from payments_platform.commands import backfill, demo, docs, source, stack, warehouse
+from payments_platform.commands import backfill, demo, docs, pictures, source, stack, warehouse
 from payments_platform.errors import ExplainedError
 
 # Errors of clients are shown without a traceback as well: where the server is and what it said is all one needs.
@@ -47,6 +47,7 @@ app = typer.Typer(
 )
 app.add_typer(stack.app)
 app.add_typer(docs.app)
+app.add_typer(pictures.app)
 app.add_typer(source.app)
 app.add_typer(warehouse.app)
 app.add_typer(backfill.app)

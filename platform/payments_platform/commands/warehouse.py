@@ -1,7 +1,7 @@
-"""`payments query` and `payments dbt-schema`: reading the warehouse, and the YAML that dbt reads.
+"""`payments query`, `export` and `dbt-schema`: reading the warehouse, and the YAML that dbt reads.
 
-Belongs here: options, and how rows are printed. Does not: what a query may do (warehouse/query.py), what the YAML says
-(contracts/dbt_schema.py).
+Belongs here: options, and how rows are printed. Does not: what a query may do (warehouse/query.py), how files are
+written (warehouse/export.py), what the YAML says (contracts/dbt_schema.py).
 """
 
 import csv
@@ -58,6 +58,33 @@ def query(
                 writer = csv.writer(sys.stdout, lineterminator="\n")
                 writer.writerow(answer.columns)
                 writer.writerows([_text(cell) for cell in row] for row in answer.rows)
+
+
+class FileFormat(StrEnum):
+    """How a table is written to a file."""
+
+    PARQUET = "parquet"
+    CSV = "csv"
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="Where to write; a folder for each zone is made in it.")],
+    form: Annotated[FileFormat, typer.Option("--format", help="parquet or csv.")] = FileFormat.PARQUET,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait while a load uses the warehouse.")] = 600,
+) -> None:
+    """Write the marts and aggregates to files that any tool can read while loads run. Repeat it to refresh them."""
+    from payments_platform.contracts.catalogue import of_zone
+    from payments_platform.settings import load_settings
+    from payments_platform.warehouse.export import export
+
+    tables = [*of_zone("marts"), *of_zone("aggregates")]
+
+    def say(text: str) -> None:
+        _err.print(text, markup=False)
+
+    for it in export(load_settings().warehouse_path, tables, folder, form.value, wait_seconds=wait, on_wait=say):
+        say(f"{it.path}  {it.rows:,} rows")
 
 
 @app.command("dbt-schema")
