@@ -98,7 +98,7 @@ $(PAGES): $(INSTALLED) requirements-pages.lock
 	@bash .ci/setup requirements-pages.lock
 	@touch $@
 
-pictures: setup $(PAGES) ## Take the pictures of docs/ and run its notebooks again, on a stack of their own (4 minutes)
+pictures: setup $(PAGES) ## Take the pictures of docs/ and run its notebooks again, on a stack of their own (5 minutes)
 	@bash .ci/pictures
 
 docs: $(INSTALLED) ## Write the generated files again: YAML beside the dbt models, then the pages of docs/
