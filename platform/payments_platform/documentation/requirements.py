@@ -77,7 +77,7 @@ def requirements_page(known: Requirements) -> str:
 
 
 _LEAD = (
-    "What the platform has to do, row by row. The rows come from two texts: a card that names the kind of platform,",
+    "What the platform has to do, row by row. Most rows come from two texts: a card that names the kind of platform,",
     "its packages and its layout, and a design document of twelve chapters on the pipelines of a payment company.",
     "Where the two differ, the card wins; Airflow in the document is Dagster here. Figures are the document's targets.",
     "[coverage.md](coverage.md) says which row is shown, by which test; [roadmap.md](roadmap.md) what comes next.",
