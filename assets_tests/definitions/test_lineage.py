@@ -8,7 +8,7 @@ import pytest
 
 from payments_platform.contracts.catalogue import of_zone
 from payments_platform.definitions import defs
-from payments_platform.defs.marts.models import USED_BY
+from payments_platform.defs._platform.specs import USED_BY
 from payments_platform.vocabulary import ZONES
 
 GRAPH = defs.resolve_asset_graph()

@@ -46,6 +46,7 @@ def test_the_catalogue_names_every_dataset_column_rule_owner_and_relation() -> N
         assert [r.id for r in dataset.rules if f"| `{r.id}` |" not in own] == []
         assert [read for read in known[dataset.name].reads if f"`{read}`" not in own] == []
         assert f"| owner | {known[dataset.name].owners[0]} |" in own
+        assert known[dataset.name].used_by in own
 
 
 def test_a_person_can_be_erased_from_what_the_catalogue_lists() -> None:

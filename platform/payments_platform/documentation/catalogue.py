@@ -39,6 +39,7 @@ def section(dataset: Dataset, facts: AssetFacts | None, readers: Iterable[str]) 
         ("kept", shown(dataset.retention)),
         ("reads", _links(facts.reads if facts else ())),
         ("read by", _links(readers)),
+        *([("used by", facts.used_by)] if facts and facts.used_by else []),
     ]
     columns = [(f"`{it.name}`", str(it.dtype), meaning(it)) for it in dataset.columns]
     lines = [f"## {dataset.name}", "", dataset.grain, "", *table(("", ""), rows), ""]

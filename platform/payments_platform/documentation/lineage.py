@@ -11,11 +11,15 @@ from payments_platform.vocabulary import ZONES
 
 @dataclass(frozen=True)
 class AssetFacts:
-    """One asset as the graph knows it: what it reads, who answers for it, and until when it is due."""
+    """One asset as the graph knows it: what it reads, who answers for it, until when it is due, who uses it.
+
+    ``used_by`` names consumers outside the graph, as text; empty for none.
+    """
 
     reads: tuple[str, ...]
     owners: tuple[str, ...]
     due: str
+    used_by: str = ""
 
 
 def read_by(facts: Mapping[str, AssetFacts]) -> dict[str, tuple[str, ...]]:

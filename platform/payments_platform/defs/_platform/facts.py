@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from payments_platform.defs._platform.specs import USED_BY
 from payments_platform.documentation.lineage import AssetFacts
 
 
@@ -18,6 +19,7 @@ def asset_facts(definitions: dg.Definitions) -> Mapping[str, AssetFacts]:
             reads=tuple(sorted(parent.to_user_string() for parent in graph.get(key).parent_keys)),
             owners=tuple(owner.removeprefix("team:") for owner in graph.get(key).owners),
             due=_deadline(graph.get(key).freshness_policy),
+            used_by=str(graph.get(key).metadata.get(USED_BY, "")),
         )
         for key in sorted(graph.get_all_asset_keys())
     }

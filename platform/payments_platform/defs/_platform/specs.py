@@ -5,6 +5,7 @@ policy (build.py), and what one asset computes.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import dagster as dg
 
@@ -12,6 +13,8 @@ from payments_platform.contracts.dataset import Column, Dataset
 from payments_platform.contracts.rules import rules_of
 from payments_platform.vocabulary import TEAM_OF_ZONE, Zone
 
+# Where an asset's metadata names its consumers outside the graph.
+USED_BY: Final = "used_by"
 _KINDS: dict[Zone, tuple[str, ...]] = {
     "oltp": ("postgres", "table"),
     "raw": ("python", "parquet"),

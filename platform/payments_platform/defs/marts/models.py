@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
@@ -11,7 +11,7 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
 from payments_platform.contracts.catalogue import DATASETS, of_zone
 from payments_platform.defs._platform.failures import RETRY, explained
 from payments_platform.defs._platform.resources import WAREHOUSE_POOL
-from payments_platform.defs._platform.specs import contract_metadata
+from payments_platform.defs._platform.specs import USED_BY, contract_metadata
 from payments_platform.defs._platform.warehouse_checks import model_checks
 from payments_platform.errors import ExplainedError
 from payments_platform.settings import load_settings
@@ -19,7 +19,6 @@ from payments_platform.vocabulary import DBT_ZONES, TEAM_OF_ZONE
 
 DBT_PROJECT = Path(__file__).parents[4] / "dbt"
 MANIFEST = DBT_PROJECT / "target" / "manifest.json"
-USED_BY: Final = "used_by"
 
 
 class DbtManifestMissing(ExplainedError):
