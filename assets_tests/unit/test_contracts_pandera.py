@@ -71,6 +71,6 @@ def test_a_lazy_frame_is_refused_because_its_values_would_not_be_looked_at() -> 
         validate(CLEAN_TRANSACTIONS, cast("pl.DataFrame", ROWS.lazy()))
 
 
-def test_the_schema_names_every_rule() -> None:
+def test_the_schema_names_every_rule_that_refuses_a_row() -> None:
     schema = pandera_schema(CLEAN_TRANSACTIONS)
-    assert [check.name for check in schema.checks] == [rule.id for rule in CLEAN_TRANSACTIONS.rules]
+    assert [check.name for check in schema.checks] == [rule.id for rule in CLEAN_TRANSACTIONS.row_rules]

@@ -33,13 +33,22 @@ def manifests(days: int) -> list[Manifest]:
 def test_each_rule_has_its_count_and_the_table_its_fates() -> None:
     report = quality_report(manifests(2), DAY)
     assert report.schema == QUALITY_REPORT.schema
-    found = report.select("rule_id", "row_count", "judged_count", "bad_ratio", "clean_count", "superseded_count")
+    found = report.filter(~pl.col("rule_id").str.starts_with("W-")).select(
+        "rule_id", "row_count", "judged_count", "bad_ratio", "clean_count", "superseded_count"
+    )
     assert found.rows() == [
         ("", 1, 10, 0.1, 7, 2),
         ("R-amount-sign", 1, 10, 0.1, None, None),
         ("R-currency-known", 1, 10, 0.1, None, None),
         ("R-op-known", 0, 10, 0.0, None, None),
     ]
+
+
+def test_a_warning_about_the_day_says_what_it_compared_or_why_it_cannot() -> None:
+    report = quality_report(manifests(2), DAY).filter(pl.col("rule_id").str.starts_with("W-"))
+    assert report["rule_id"].to_list() == ["W-mix-as-usual", "W-nulls-as-usual", "W-rows-as-usual"]
+    assert report.select("severity", "verdict", "row_count").unique().rows() == [("warn", "unknown", 0)]
+    assert all(finding.startswith("no verdict: 0 passed days") for finding in report["findings"])
 
 
 def test_a_day_without_manifest_has_an_empty_report() -> None:

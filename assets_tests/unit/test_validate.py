@@ -79,7 +79,9 @@ def test_a_bad_row_lists_every_rule_it_broke_in_rule_order() -> None:
         "R-amount-sign,R-currency-known",
         "R-amount-sign",
     ]
-    assert rows_of(parts.counts).to_dicts() == [{"superseded": 0, "rule:R-amount-sign": 2, "rule:R-currency-known": 1}]
+    assert rows_of(parts.counts).to_dicts() == [
+        {"superseded": 0, "rule:R-amount-sign": 2, "rule:R-currency-known": 1, "rule:R-median": 0}
+    ]
 
 
 @pytest.mark.row("B2")
@@ -158,3 +160,20 @@ def test_a_day_with_too_many_bad_rows_or_a_lost_one_fails_as_a_whole() -> None:
     assert day_problems(manifest, CLEAN_TRANSACTIONS, 6) == []
     lost = day_problems(manifest, replace(CLEAN_TRANSACTIONS, max_bad_ratio=1), 7)
     assert [found.rule for found in lost] == ["P-rows-conserved"]
+
+
+@pytest.mark.row("B3", "B5")
+def test_a_reference_that_the_source_did_not_know_is_counted_and_the_row_stays() -> None:
+    """The marts give it an inferred member; quarantined, its money would be missing from every sum."""
+    raw = sample(RAW_TRANSACTIONS, 4).with_columns(
+        is_customer_known=pl.Series([True, False, None, False]), is_device_known=pl.Series([None, False, True, True])
+    )
+    parts = split_day(raw.lazy(), CLEAN_TRANSACTIONS)
+    assert rows_of(parts.clean).height == 4
+    counts = rows_of(parts.counts).row(0, named=True)
+    assert {rule.id: counts[f"rule:{rule.id}"] for rule in CLEAN_TRANSACTIONS.warn_rules} == {
+        "R-customer-reference": 2,
+        "R-merchant-reference": 0,
+        "R-payment-method-reference": 0,
+        "R-device-reference": 1,
+    }

@@ -15,6 +15,7 @@ import polars as pl
 
 from payments_platform.batch.cut import Cut, Patience, cut
 from payments_platform.batch.masking import mask_frame
+from payments_platform.batch.personal import personal_rows
 from payments_platform.batch.ranges import Chunk, ReadAhead
 from payments_platform.batch.source import (
     EPOCH,
@@ -38,6 +39,7 @@ SOURCE_ROWS: Final = "source_rows"
 SOURCE_SUM: Final = "source_minor:"
 SOURCE_EPOCH: Final = "source_epoch"
 MASKED: Final = "masked_values"
+RULE: Final = "rule:"
 _DIGEST_SPACE: Final = 2**64
 
 
@@ -60,6 +62,7 @@ class Extraction:
     frames: Iterator[pl.DataFrame] = field(default_factory=lambda: iter(()))
     _digests: Counter[str] = field(default_factory=Counter)
     _masked: int = 0
+    _personal: Counter[str] = field(default_factory=Counter)
 
     def source_digests(self) -> dict[str, str]:
         """Digest of the rows of each bulk load ("" is the application), of the frames read so far.
@@ -72,15 +75,18 @@ class Extraction:
         return {load: f"{digest % _DIGEST_SPACE:016x}" for load, digest in sorted(self._digests.items())}
 
     def counts(self) -> dict[str, int]:
-        """Totals at the source and values in which a card number was masked, for the manifest."""
+        """Totals at the source, values in which a card number was masked, rows with other personal data in text."""
         sums = {f"{SOURCE_SUM}{currency}": total for currency, total in self.totals.sums.items()}
-        return {SOURCE_EPOCH: self.epoch, SOURCE_ROWS: self.totals.rows, MASKED: self._masked, **sums}
+        return {SOURCE_EPOCH: self.epoch, SOURCE_ROWS: self.totals.rows, MASKED: self._masked, **sums} | {
+            f"{RULE}{rule}": rows for rule, rows in self._personal.items()
+        }
 
     def passing(self, parts: Iterable["Part"]) -> Iterator[pl.DataFrame]:
         """Hand on the rows of each part, noting its digests."""
         for part in parts:
             self._digests.update(part.digests)
             self._masked += part.masked
+            self._personal.update(part.personal)
             yield part.frame
 
 
@@ -91,6 +97,7 @@ class Part:
     frame: pl.DataFrame
     digests: dict[str, int]
     masked: int
+    personal: dict[str, int] = field(default_factory=dict)
 
 
 def extract_days(
@@ -137,13 +144,14 @@ def in_memory_extraction(dataset: Dataset, frame: pl.DataFrame, day: date = date
 
 
 def finished(frame: pl.DataFrame, dataset: Dataset) -> Part:
-    """Digest and mask a frame that has the contract's schema.
+    """Digest, mask and scan a frame that has the contract's schema.
 
     The digest is of the rows as the source has them: a better mask must not look like a changed source.
     """
     digests = _digests_by_load(frame, dataset) if is_history(dataset) else {}
     masked, count = mask_frame(frame, dataset)
-    return Part(masked, digests, count)
+    personal = {rule: len(rows) for rule, rows in personal_rows(masked, dataset).items()}
+    return Part(masked, digests, count, personal)
 
 
 def _digests_by_load(frame: pl.DataFrame, dataset: Dataset) -> dict[str, int]:

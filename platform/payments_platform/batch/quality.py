@@ -10,7 +10,10 @@ from typing import Any, Final
 
 import polars as pl
 
+from payments_platform.batch.as_usual import comparisons, versions
+from payments_platform.batch.personal import text_counts
 from payments_platform.batch.validate import SUPERSEDED
+from payments_platform.contracts.catalogue import dataset
 from payments_platform.contracts.operations import QUALITY_REPORT, WHOLE_TABLE
 from payments_platform.lake.manifest import Manifest
 
@@ -22,9 +25,13 @@ _DRAWN_RULES: Final = 8
 def quality_report(manifests: Iterable[Manifest], day: date) -> pl.DataFrame:
     """The report of a day, by its contract: a row per table and rule, and a row per table (rule empty).
 
-    ``manifests`` are those of the clean datasets; those of other days are left out.
+    ``manifests`` are those of the clean datasets and, for what their texts hold, of the raw ones; those of earlier
+    days are what the day's warnings compare it with.
     """
-    rows = [row for manifest in manifests if manifest.day == day for row in _rows_of(manifest)]
+    known = list(manifests)
+    of_day = [manifest for manifest in known if manifest.day == day]
+    rows = [row for manifest in of_day if not _is_raw(manifest) for row in _rows_of(manifest, known)]
+    rows += [row for manifest in of_day if _is_raw(manifest) for row in _rows_of_text(manifest)]
     return pl.DataFrame(rows, schema=QUALITY_REPORT.schema).sort("table_name", "rule_id")
 
 
@@ -48,30 +55,51 @@ def quality_plot(manifests: Sequence[Manifest]) -> bytes:
     return picture.getvalue()
 
 
-def _rows_of(manifest: Manifest) -> list[dict[str, Any]]:
+def _rows_of(manifest: Manifest, earlier: Sequence[Manifest]) -> list[dict[str, Any]]:
     table = manifest.dataset.split("/")[1]
     clean, quarantined = manifest.rows, _rows_in(manifest, f"quarantine/{table}")
-    superseded = manifest.counts.get(SUPERSEDED, 0)
-    judged = clean + quarantined + superseded
-    broken = {name.removeprefix(RULE): count for name, count in manifest.counts.items() if name.startswith(RULE)}
-    whole = {
+    judged = versions(manifest)
+    shared: dict[str, Any] = {"partition_date": manifest.day, "table_name": table, "judged_count": judged}
+    whole: dict[str, Any] = {
+        "rule_id": WHOLE_TABLE,
+        "row_count": quarantined,
         "clean_count": clean,
         "quarantined_count": quarantined,
-        "superseded_count": superseded,
+        "superseded_count": manifest.counts.get(SUPERSEDED, 0),
         "verdict": manifest.verdict,
         "findings": "; ".join(manifest.notes) or None,
     }
+    severities = {rule.id: rule.severity.value for rule in dataset(manifest.dataset).rules}
+    broken = {name.removeprefix(RULE): count for name, count in manifest.counts.items() if name.startswith(RULE)}
+    of_rules: list[dict[str, Any]] = [
+        {"rule_id": rule, "severity": severities.get(rule), "row_count": count} for rule, count in broken.items()
+    ]
+    of_days: list[dict[str, Any]] = [
+        {"rule_id": found.rule, "severity": "warn", "row_count": 0, "verdict": found.verdict, "findings": found.finding}
+        for found in comparisons(manifest, earlier)
+    ]
+    return [
+        shared | row | {"bad_ratio": row["row_count"] / judged if judged else 0.0}
+        for row in (whole, *of_rules, *of_days)
+    ]
+
+
+def _is_raw(manifest: Manifest) -> bool:
+    return manifest.dataset.startswith("raw/")
+
+
+def _rows_of_text(manifest: Manifest) -> list[dict[str, Any]]:
     return [
         {
             "partition_date": manifest.day,
-            "table_name": table,
+            "table_name": manifest.dataset.split("/")[1],
             "rule_id": rule,
+            "severity": "warn",
             "row_count": count,
-            "judged_count": judged,
-            "bad_ratio": count / judged if judged else 0.0,
-            **(whole if rule == WHOLE_TABLE else dict.fromkeys(whole)),
+            "judged_count": manifest.rows,
+            "bad_ratio": count / manifest.rows if manifest.rows else 0.0,
         }
-        for rule, count in {WHOLE_TABLE: quarantined, **broken}.items()
+        for rule, count in text_counts(manifest).items()
     ]
 
 

@@ -15,6 +15,7 @@ from narwhals.exceptions import ColumnNotFoundError
 from payments_platform.batch.errors import UnknownColumn
 from payments_platform.batch.position import Lazy, is_highest, with_highest
 from payments_platform.batch.tombstones import is_delete, stripped, with_last_values
+from payments_platform.contracts.catalogue import dataset
 from payments_platform.contracts.columns import POSITION
 from payments_platform.contracts.dataset import Dataset, Rule, Severity
 from payments_platform.contracts.rules import BAD_RATIO, DELETE_OP, ROWS_CONSERVED
@@ -72,7 +73,7 @@ def split(
         clean.select(names),
         bad.select(*names, REASONS),
         superseded.select(names),
-        _counts(bad, superseded, row_rules),
+        _counts(versions, bad, superseded, rules),
     )
 
 
@@ -123,15 +124,23 @@ def _reasons(rules: Sequence[Rule]) -> nw.Expr:
     return nw.concat_str(*broken, separator=",", ignore_nulls=True)
 
 
-def _counts(quarantined: Lazy, superseded: Lazy, rules: Sequence[Rule]) -> Lazy:
+def _counts(versions: Lazy, quarantined: Lazy, superseded: Lazy, rules: Sequence[Rule]) -> Lazy:
     """One row of counts; a rule's count is the number of rows that broke it, whatever else they broke."""
     listed = nw.concat_str(nw.lit(","), nw.col(REASONS), nw.lit(","))
     of_rules = [
         listed.str.contains(f",{rule.id},", literal=True).cast(nw.Int64).sum().alias(f"rule:{rule.id}")
         for rule in rules
+        if rule.severity is Severity.ROW
     ]
-    newer = superseded.select(nw.len().cast(nw.Int64).alias(SUPERSEDED))
-    return newer.join(quarantined.select(*of_rules), how="cross") if of_rules else newer
+    warned = [
+        (~nw.coalesce(rule.holds, nw.lit(value=True))).cast(nw.Int64).sum().alias(f"rule:{rule.id}")
+        for rule in rules
+        if rule.severity is Severity.WARN
+    ]
+    counts = superseded.select(nw.len().cast(nw.Int64).alias(SUPERSEDED))
+    if of_rules:
+        counts = counts.join(quarantined.select(*of_rules), how="cross")
+    return counts.join(versions.select(*warned), how="cross") if warned else counts
 
 
 def _refuse_unknown_columns(frame: Lazy, rules: Sequence[Rule]) -> None:
@@ -141,6 +150,12 @@ def _refuse_unknown_columns(frame: Lazy, rules: Sequence[Rule]) -> None:
         except ColumnNotFoundError as error:
             known = ", ".join(frame.collect_schema().names())
             raise UnknownColumn(f"rule {rule.id} names a column that the frame lacks; it has: {known}") from error
+
+
+def warned_rows(manifest: Manifest) -> list[str]:
+    """What the warnings about single rows counted on a day, by rule id; [] for nothing."""
+    counts = {rule: manifest.counts.get(f"rule:{rule.id}", 0) for rule in dataset(manifest.dataset).warn_rules}
+    return [f"{rule.id}: {count} rows" for rule, count in counts.items() if count]
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,7 @@ class Rule:
 
     ``judges_deletes``: it is about identity or order, which a delete must have too. The others are about values, and a
     delete passes them: were it held back for its last values, the deleted entity would live on for ever.
+    ``closed_list`` is the column that the rule holds to a list, and the list: what a day's mix is counted over.
     """
 
     id: str
@@ -67,6 +68,7 @@ class Rule:
     reason: str
     holds: nw.Expr = field(compare=False, repr=False)
     judges_deletes: bool = False
+    closed_list: tuple[str, tuple[str, ...]] | None = None
 
     def of_deletes(self) -> "Rule":
         """The same rule, judging deletes too."""
@@ -149,6 +151,16 @@ class Dataset:
     def row_rules(self) -> tuple[Rule, ...]:
         """The rules that send a row to quarantine, in order."""
         return tuple(rule for rule in self.rules if rule.severity is Severity.ROW)
+
+    @property
+    def warn_rules(self) -> tuple[Rule, ...]:
+        """The rules whose broken rows stay clean and are counted, in order."""
+        return tuple(rule for rule in self.rules if rule.severity is Severity.WARN)
+
+    @property
+    def closed_lists(self) -> dict[str, tuple[str, ...]]:
+        """Columns whose values come from a list, and the list."""
+        return dict(rule.closed_list for rule in self.rules if rule.closed_list)
 
     def column(self, name: str) -> Column:
         """One column by name. Raises KeyError naming dataset and column."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from payments_platform.contracts import columns as c
 from payments_platform.contracts.dataset import Column, Dataset, Rule, loosened, pick
-from payments_platform.contracts.rules import values_present
+from payments_platform.contracts.rules import reference_rules, values_present
 from payments_platform.vocabulary import Domain, Zone
 
 RAW_RETENTION: Final = timedelta(days=90)
@@ -80,7 +80,7 @@ class CapturedTable:
                 loosened(self.columns, keep=identity),
                 (self.key, *suffix),
                 CLEAN_RETENTION,
-                rules=self.rules,
+                rules=(*self.rules, *reference_rules(self.columns)),
                 identity=tuple(identity.split()),
                 keeps_history=self.keeps_history,
             ),

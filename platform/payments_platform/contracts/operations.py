@@ -13,13 +13,15 @@ WHOLE_TABLE: Final = ""
 
 QUALITY_REPORT = Dataset(
     key=("operations", "quality_report"),
-    grain="One row per table and rule judged on the day, and one per table (rule_id empty) of what became of it.",
+    grain="One row per table and rule judged on the day, warnings included, and one per table (rule_id empty) of what"
+    " became of it.",
     domain="platform",
     columns=(
         c.PARTITION_DATE,
         Column("table_name", pl.String(), "Table judged, by its name in the clean zone.", "transactions"),
         Column("rule_id", pl.String(), "Rule judged; empty for the table as a whole.", "R-amount-sign"),
-        Column("row_count", pl.Int64(), "Rows that broke the rule; for the table, rows that broke any.", 1),
+        Column("severity", pl.String(), "row, partition or warn; null for the table.", "row", nullable=True),
+        Column("row_count", pl.Int64(), "Rows that broke the rule; for the table, rows quarantined.", 1),
         Column("judged_count", pl.Int64(), "Rows judged: all versions that the day brought.", 100),
         Column("bad_ratio", pl.Float64(), "row_count divided by judged_count; 0 for a day without rows.", 0.01),
         Column("clean_count", pl.Int64(), "Rows that became clean; for the table only.", None, nullable=True),
@@ -31,11 +33,18 @@ QUALITY_REPORT = Dataset(
             None,
             nullable=True,
         ),
-        Column("verdict", pl.String(), "passed, failed or pending; for the table only.", "passed", nullable=True),
+        Column(
+            "verdict",
+            pl.String(),
+            "For the table: passed, failed or pending. For a warning about the day: quiet, fired, or unknown while the"
+            " days before are too few.",
+            "passed",
+            nullable=True,
+        ),
         Column(
             "findings",
             pl.String(),
-            "What the day as a whole broke, by rule id, joined by '; '; for the table only.",
+            "What the day as a whole broke, by rule id, or what a warning about it compared, joined by '; '.",
             None,
             nullable=True,
         ),

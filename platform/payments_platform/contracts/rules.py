@@ -10,7 +10,7 @@ from typing import Final
 
 import narwhals as nw
 
-from payments_platform.contracts.dataset import Dataset, PartitionRule, Rule, Severity
+from payments_platform.contracts.dataset import Column, Dataset, PartitionRule, Pii, Rule, Severity
 from payments_platform.money import COUNTRIES, CURRENCIES, currencies_with
 
 CHANGE_OPS: Final = ("c", "u", "d")
@@ -28,6 +28,20 @@ SUMS_AS_SOURCE = PartitionRule("P-source-sums", "the sum of each currency is the
 WITHIN_DAY = PartitionRule("P-within-day", "every version was written on the partition's day, so none after the cut")
 ROWS_CONSERVED = PartitionRule("P-rows-conserved", "every raw row is clean, quarantined or superseded")
 BAD_RATIO = "P-bad-ratio"
+TEXT_PAN = PartitionRule("W-text-pan", "free text holds no card number (those found are masked)", Severity.WARN)
+TEXT_EMAIL = PartitionRule("W-text-email", "free text holds no e-mail address", Severity.WARN)
+TEXT_PHONE = PartitionRule("W-text-phone", "free text holds no international telephone number", Severity.WARN)
+TEXT_IBAN = PartitionRule("W-text-iban", "free text holds no bank account number (IBAN)", Severity.WARN)
+TEXT_RULES: Final = (TEXT_PAN, TEXT_EMAIL, TEXT_PHONE, TEXT_IBAN)
+ROWS_AS_USUAL = PartitionRule(
+    "W-rows-as-usual", "the day has about as many versions as the median of the seven days before", Severity.WARN
+)
+NULLS_AS_USUAL = PartitionRule(
+    "W-nulls-as-usual", "each column is empty about as often as on the days before", Severity.WARN
+)
+MIX_AS_USUAL = PartitionRule(
+    "W-mix-as-usual", "listed values and sizes of amounts are mixed as on the days before", Severity.WARN
+)
 
 
 def partition_rules(dataset: Dataset) -> tuple[PartitionRule, ...]:
@@ -36,9 +50,11 @@ def partition_rules(dataset: Dataset) -> tuple[PartitionRule, ...]:
         return ()
     if dataset.zone == "raw":
         of_history = (WITHIN_DAY,) if "updated_at" in dataset.names else ()
-        return (UNIQUE_KEY, ROWS_AS_SOURCE, *((SUMS_AS_SOURCE,) if dataset.sums else ()), *of_history)
+        of_text = TEXT_RULES if any(column.pii is Pii.FREE_TEXT for column in dataset.columns) else ()
+        return (UNIQUE_KEY, ROWS_AS_SOURCE, *((SUMS_AS_SOURCE,) if dataset.sums else ()), *of_history, *of_text)
     if dataset.zone == "clean":
-        return (UNIQUE_KEY, ROWS_CONSERVED, bad_ratio(dataset))
+        usual = (ROWS_AS_USUAL, NULLS_AS_USUAL, MIX_AS_USUAL) if dataset.identity else ()
+        return (UNIQUE_KEY, ROWS_CONSERVED, bad_ratio(dataset), *usual)
     return (UNIQUE_KEY,)
 
 
@@ -75,7 +91,32 @@ def not_null(rule_id: str, *columns: str) -> Rule:
 def one_of(rule_id: str, column: str, values: Sequence[str]) -> Rule:
     """The column is one of a closed list."""
     shown = ", ".join(values) if len(values) <= 8 else f"{len(values)} known codes"
-    return Rule(rule_id, Severity.ROW, f"{column} must be one of: {shown}", nw.col(column).is_in(list(values)))
+    return Rule(
+        rule_id,
+        Severity.ROW,
+        f"{column} must be one of: {shown}",
+        nw.col(column).is_in(list(values)),
+        closed_list=(column, tuple(values)),
+    )
+
+
+def reference_known(column: Column) -> Rule:
+    """The source knew what the row refers to, as its own check says (``is_<entity>_known``).
+
+    A warning: a payment that names nobody known is a payment all the same, and the marts give it an inferred member.
+    """
+    entity = column.name.removeprefix("is_").removesuffix("_known")
+    reason = f"the {entity.replace('_', ' ')} that the row names should be known to the source"
+    return Rule(f"R-{entity.replace('_', '-')}-reference", Severity.WARN, reason, nw.col(column.name))
+
+
+def reference_rules(columns: Sequence[Column]) -> tuple[Rule, ...]:
+    """A warning for each reference that the source checks."""
+    return tuple(
+        reference_known(column)
+        for column in columns
+        if column.name.startswith("is_") and column.name.endswith("_known")
+    )
 
 
 def matches(rule_id: str, column: str, pattern: str, reason: str) -> Rule:

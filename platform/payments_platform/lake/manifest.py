@@ -47,6 +47,7 @@ class Manifest:
 
     ``counts`` are facts about the making: ``superseded``, ``rule:<id>``… ``source_digests`` are digests of the rows
     by the bulk load that wrote them ("" is the application), so that a later extraction can tell added from changed.
+    ``profile`` counts rows by column and value ("" is null): what later days are compared with.
     """
 
     dataset: str
@@ -59,6 +60,7 @@ class Manifest:
     counts: Mapping[str, int] = field(default_factory=dict)
     source_digests: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    profile: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def main(self) -> Output:

@@ -47,17 +47,19 @@ class Lake:
         inputs: Mapping[str, str] | None = None,
         counts: Counts | None = None,
         source_digests: SourceDigests | None = None,
+        profile: pl.LazyFrame | None = None,
     ) -> Manifest:
         """Write a day's datasets together and commit them as one, verdict ``pending``.
 
         The first dataset keeps the manifest. Callables are asked after the frames were consumed; a lazy frame of
-        counts (one row, one column a count) is computed in the same pass as the rows. Raises SchemaMismatch, or
+        counts (one row, one column a count) or of the profile (column, value, row_count) is computed in the same pass
+        as the rows. Raises SchemaMismatch, or
         ConcurrentCommit when another writer was faster. What was committed before is removed after the commit.
         """
         main = keeper(next(iter(outputs)))
         before = self.storage.read(manifest_path(main, day))
         with day_files(self.storage, day) as files:
-            counted = files.write(outputs, counts if isinstance(counts, pl.LazyFrame) else None)
+            counted = files.write(outputs, counts if isinstance(counts, pl.LazyFrame) else None, profile)
             manifest = Manifest(
                 dataset=main.name,
                 day=day,
@@ -66,7 +68,8 @@ class Lake:
                 outputs={dataset.name: self._output(dataset, files.paths[dataset.name]) for dataset in outputs},
                 written_at=now,
                 inputs=dict(inputs or {}),
-                counts=counted if isinstance(counts, pl.LazyFrame) else _resolved(counts),
+                counts=counted.counts if isinstance(counts, pl.LazyFrame) else _resolved(counts),
+                profile=counted.profile,
                 source_digests=_resolved(source_digests),
             )
             self._commit(main, manifest, expected=before)

@@ -5,6 +5,7 @@ Belongs here: lazy plans sunk together by the streaming engine, frames written a
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import date
 from typing import Final
 from uuid import uuid4
@@ -23,6 +24,14 @@ ROW_GROUP_ROWS: Final = 131_072
 FILE_ROWS: Final = 250_000
 
 
+@dataclass(frozen=True)
+class Counted:
+    """What was counted while the rows were written: counts by name, and rows by column and value."""
+
+    counts: dict[str, int]
+    profile: dict[str, dict[str, int]]
+
+
 class DayFiles:
     """The files being written for one day, by dataset name."""
 
@@ -30,14 +39,19 @@ class DayFiles:
         self.storage, self.day = storage, day
         self.paths: dict[str, list[str]] = {}
 
-    def write(self, outputs: Mapping[Dataset, Frames], counts: pl.LazyFrame | None = None) -> dict[str, int]:
-        """Write every output; the lazy ones and the counts in one run of the engine, which shares their common work."""
+    def write(
+        self,
+        outputs: Mapping[Dataset, Frames],
+        counts: pl.LazyFrame | None = None,
+        profile: pl.LazyFrame | None = None,
+    ) -> Counted:
+        """Write every output; the lazy ones and what is counted in one run of the engine, which shares their work."""
         for dataset, frames in outputs.items():
             self.paths[dataset.name] = []
             if not isinstance(frames, pl.LazyFrame):
                 self._write_each(dataset, [frames] if isinstance(frames, pl.DataFrame) else frames)
         lazy = {dataset: frames for dataset, frames in outputs.items() if isinstance(frames, pl.LazyFrame)}
-        return self._sink_together(lazy, counts)
+        return self._sink_together(lazy, counts, profile)
 
     def remove(self) -> None:
         """Take back what was written."""
@@ -56,16 +70,29 @@ class DayFiles:
             with self.storage.writing(self._new_path(dataset)) as target:
                 rows.write_parquet(target, compression="snappy", row_group_size=ROW_GROUP_ROWS)
 
-    def _sink_together(self, lazy: Mapping[Dataset, pl.LazyFrame], counts: pl.LazyFrame | None) -> dict[str, int]:
-        plans = [] if counts is None else [counts]
+    def _sink_together(
+        self, lazy: Mapping[Dataset, pl.LazyFrame], counts: pl.LazyFrame | None, profile: pl.LazyFrame | None
+    ) -> Counted:
+        counted = [plan for plan in (counts, profile) if plan is not None]
         conform = {dataset: conforming(frame, dataset) for dataset, frame in lazy.items()}
         with ExitStack() as stack:
+            sinks = []
             for dataset, frame in conform.items():
                 target = stack.enter_context(self.storage.writing(self._new_path(dataset)))
-                sink = frame.sink_parquet(target, compression="snappy", row_group_size=ROW_GROUP_ROWS, lazy=True)
-                plans.append(sink)
-            collected = pl.collect_all(plans, engine="streaming")
-        return {} if counts is None else {name: int(value) for name, value in collected[0].row(0, named=True).items()}
+                sinks.append(frame.sink_parquet(target, compression="snappy", row_group_size=ROW_GROUP_ROWS, lazy=True))
+            collected = iter(pl.collect_all([*counted, *sinks], engine="streaming"))
+        return Counted(
+            {} if counts is None else {name: int(value) for name, value in next(collected).row(0, named=True).items()},
+            {} if profile is None else _by_column(next(collected)),
+        )
+
+
+def _by_column(profile: pl.DataFrame) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for column, value, rows in profile.select("column", "value", "row_count").sort("column", "value").iter_rows():
+        if rows:
+            found.setdefault(column, {})[value or ""] = rows
+    return found
 
 
 @contextmanager

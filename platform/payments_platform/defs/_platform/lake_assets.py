@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from payments_platform.batch.errors import SourceChanged
 from payments_platform.contracts.dataset import Dataset
@@ -38,6 +39,7 @@ class DayOutputs:
     frames: tuple[Frames, ...]
     counts: Counts | None = None
     source_digests: SourceDigests | None = None
+    profile: pl.LazyFrame | None = None
 
 
 def _metadata(manifest: Manifest, dataset: Dataset, seconds: float) -> dict[str, Any]:
@@ -124,6 +126,7 @@ def _commit(
         inputs={name: found.outputs[name].digest for name, found in made_from.items() if found},
         counts=produced.counts,
         source_digests=produced.source_digests,
+        profile=produced.profile,
         code_version=CODE_VERSION,
         now=datetime.now(UTC),
     )

@@ -5,11 +5,13 @@ from datetime import date
 import dagster as dg
 import polars as pl
 
-from payments_platform.batch.validate import day_problems, split_day
+from payments_platform.batch.as_usual import comparisons
+from payments_platform.batch.profile import profile
+from payments_platform.batch.validate import day_problems, split_day, warned_rows
 from payments_platform.contracts.catalogue import dataset, of_zone
 from payments_platform.contracts.dataset import Dataset
 from payments_platform.defs._platform.lake_assets import DayOutputs, day_by_day, lake_assets
-from payments_platform.defs._platform.lake_checks import LakeCheck, follows_contract, lake_checks
+from payments_platform.defs._platform.lake_checks import LakeCheck, baseline_of, follows_contract, lake_checks
 from payments_platform.lake.partitions import Lake
 
 
@@ -20,7 +22,8 @@ def _clean(clean: Dataset) -> dg.AssetsDefinition:
     @day_by_day
     def tables(_: date, versions: pl.LazyFrame) -> DayOutputs:
         split = split_day(versions, clean)
-        return DayOutputs((split.clean.to_native(), split.quarantined.to_native()), counts=split.counts.to_native())
+        parts = (split.clean.to_native(), split.quarantined.to_native())
+        return DayOutputs(parts, counts=split.counts.to_native(), profile=profile(versions, clean))
 
     return tables
 
@@ -36,8 +39,29 @@ def _checks(clean: Dataset) -> dg.AssetChecksDefinition:
 
     text = "Every raw row is clean, quarantined or superseded, and the share of bad ones is below the declared ratio."
     return lake_checks(
-        follows_contract(clean), LakeCheck(clean, "rows_accounted_for", text, judge), follows_contract(quarantine)
+        follows_contract(clean),
+        LakeCheck(clean, "rows_accounted_for", text, judge),
+        follows_contract(quarantine),
+        warnings=_warnings(clean),
     )
+
+
+def _warnings(clean: Dataset) -> list[LakeCheck]:
+    """What is reported and blocks nothing: references that the source did not know, days unlike the days before."""
+
+    def unknown_references(lake: Lake, day: date) -> list[str]:
+        manifest = lake.manifest(clean, day)
+        return warned_rows(manifest) if manifest else []
+
+    def unusual(lake: Lake, day: date) -> list[str]:
+        manifest = lake.manifest(clean, day)
+        found = comparisons(manifest, baseline_of(lake, clean, day)) if manifest else []
+        return [f"{warning.rule}: {warning.finding}" for warning in found if warning.verdict == "fired"]
+
+    known = "The source knew what each row refers to; rows that name something unknown stay, with an inferred member."
+    usual = "As many versions, as often empty, and mixed as on the days before (no finding while these are too few)."
+    checks = [LakeCheck(clean, "references_known", known, unknown_references)] if clean.warn_rules else []
+    return [*checks, LakeCheck(clean, "as_usual", usual, unusual)] if clean.identity else checks
 
 
 clean_tables = [_clean(clean) for clean in of_zone("clean")]

@@ -7,6 +7,7 @@ from typing import Final
 
 import dagster as dg
 
+from payments_platform.batch.as_usual import BASELINE_DAYS
 from payments_platform.batch.quality import quality_plot, quality_report
 from payments_platform.contracts.catalogue import of_zone
 from payments_platform.contracts.operations import QUALITY_REPORT
@@ -17,6 +18,7 @@ from payments_platform.defs._platform.partitions import days_of
 from payments_platform.defs._platform.resources import LAKE
 from payments_platform.defs._platform.specs import key_of
 from payments_platform.lake.partitions import Lake
+from payments_platform.vocabulary import days_between
 
 PLOTTED_DAYS: Final = 30
 # Landing too: the report is the last step of the lake half, so its check can speak for the whole run.
@@ -27,12 +29,18 @@ _READ: Final = [key_of(read) for zone in ("clean", "curated", "landing") for rea
 def report(context: dg.AssetExecutionContext, days: list[date]) -> Iterator[tuple[date, DayOutputs]]:
     """Count from the manifests what each rule found, and plot the last days."""
     lake: Lake = context.resources.lake
+    first = min(days[0] - timedelta(days=BASELINE_DAYS), days[-1] - timedelta(days=PLOTTED_DAYS - 1))
+    manifests = [
+        found
+        for day in days_between(first, days[-1] + timedelta(days=1))
+        for judged in (*of_zone("clean"), *of_zone("raw"))
+        if (judged.zone == "clean" or day >= days[0]) and (found := lake.manifest(judged, day))
+    ]
     for day in days:
-        manifests = [found for clean in of_zone("clean") if (found := lake.manifest(clean, day))]
         yield day, DayOutputs((quality_report(manifests, day),))
-    plotted = [days[-1] - timedelta(days=back) for back in range(PLOTTED_DAYS)]
-    manifests = [found for day in plotted for clean in of_zone("clean") if (found := lake.manifest(clean, day))]
-    picture = base64.b64encode(quality_plot(manifests)).decode()
+    cleaned = [found for found in manifests if found.dataset.startswith("clean/")]
+    plotted = [found for found in cleaned if found.day > days[-1] - timedelta(days=PLOTTED_DAYS)]
+    picture = base64.b64encode(quality_plot(plotted)).decode()
     plot = dg.MetadataValue.md(f"![share of quarantined rows by day](data:image/png;base64,{picture})")
     context.add_asset_metadata({"plot": plot}, asset_key=key_of(QUALITY_REPORT), partition_key=days[-1].isoformat())
 

@@ -8,6 +8,7 @@ from datetime import date
 
 import dagster as dg
 
+from payments_platform.batch.personal import suspects, text_columns, text_counts, text_findings
 from payments_platform.batch.reconcile import digests_checked_against, outside_day, unreconciled
 from payments_platform.contracts.catalogue import of_zone
 from payments_platform.contracts.dataset import Dataset
@@ -40,7 +41,21 @@ def _checks(dataset: Dataset) -> dg.AssetChecksDefinition:
         return differences + outside_day(lake.scan(dataset, day, allow_pending=True), day)
 
     text = "Rows, and the sum of each currency, are those that the source counted in the same snapshot, all of the day."
-    return lake_checks(follows_contract(dataset), LakeCheck(dataset, "reconciliation", text, judge))
+    checks = (follows_contract(dataset), LakeCheck(dataset, "reconciliation", text, judge))
+    return lake_checks(*checks, warnings=[_text_check(dataset)] if text_columns(dataset) else [])
+
+
+def _text_check(dataset: Dataset) -> LakeCheck:
+    def judge(lake: Lake, day: date) -> list[str]:
+        manifest = lake.manifest(dataset, day)
+        counts = text_counts(manifest) if manifest else {}
+        if not any(counts.values()):
+            return []
+        rows = suspects(lake.scan(dataset, day, allow_pending=True), dataset)
+        return text_findings(counts, rows, dataset)
+
+    text = "Free text holds no e-mail address, telephone number or account, and no card number had to be masked."
+    return LakeCheck(dataset, "text_is_impersonal", text, judge)
 
 
 raw_tables = [_raw(dataset) for dataset in of_zone("raw")]
