@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -120,6 +121,18 @@ def test_times_keep_their_microseconds_and_their_zone(box: WarehouseBox) -> None
     moment = datetime(2025, 1, 1, 23, 59, 59, 999999, tzinfo=UTC)
     box.land(TRANSACTIONS, FIRST, sample(TRANSACTIONS, 1).with_columns(pl.lit(moment).alias("created_at")))
     assert box.warehouse.read(TRANSACTIONS)["created_at"].item() == moment
+
+
+@pytest.mark.row("C5")
+def test_how_far_a_model_was_judged_is_kept_with_its_contract(box: WarehouseBox) -> None:
+    """Another contract has judged nothing yet; the mark never falls back."""
+    model, other = dataset("marts/fact_transaction"), dataset("marts/dim_merchant")
+    assert box.warehouse.judged([model, other]) == {model.name: 0, other.name: 0}
+    for sequence in (7, 5):
+        box.warehouse.record_judged([(model, sequence)], now=NOW)
+    assert box.warehouse.judged([model, other]) == {model.name: 7, other.name: 0}
+    stricter = replace(model, rules=())
+    assert box.warehouse.judged([stricter]) == {model.name: 0}
 
 
 @pytest.mark.row("E1")

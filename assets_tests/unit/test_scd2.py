@@ -141,6 +141,7 @@ def test_random_histories_in_random_loads_give_the_oracles_dimensions_and_facts(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.row("B5", "B6", "O3", "X12", "Y4")
 @pytest.mark.parametrize("seed", range(2, 7))
 def test_more_random_histories_in_more_loads(tmp_path: Path, seed: int) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum
+from hashlib import sha256
 from typing import Any
 
 import narwhals as nw
@@ -146,6 +147,13 @@ class Dataset:
     def schema(self) -> pl.Schema:
         """Polars (and by conversion Arrow and Parquet) schema, in contract order."""
         return pl.Schema({column.name: column.dtype for column in self.columns})
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when what the contract demands changes: columns, types, nulls, key, or what a rule says of itself."""
+        columns = [(column.name, str(column.dtype), column.nullable) for column in self.columns]
+        rules = [(rule.id, rule.severity.value, rule.reason) for rule in self.rules]
+        return sha256(repr((columns, self.primary_key, rules)).encode()).hexdigest()[:16]
 
     @property
     def row_rules(self) -> tuple[Rule, ...]:

@@ -141,6 +141,21 @@ class DuckDBWarehouse:
             if read == 0:
                 yield _frame(connection, _select(dataset, "false"))
 
+    def judged(self, models: Sequence[Dataset]) -> dict[str, int]:
+        with self.connection() as connection:
+            _create_tables(connection)
+            found = connection.execute(
+                "select model, contract, max(load_sequence) from operations.judged_models group by all"
+            ).fetchall()
+        highest = {(model, contract): sequence for model, contract, sequence in found}
+        return {model.name: highest.get((model.name, model.fingerprint), 0) for model in models}
+
+    def record_judged(self, judged: Sequence[tuple[Dataset, int]], *, now: datetime) -> None:
+        rows = [(model.name, model.fingerprint, sequence, now) for model, sequence in judged]
+        if rows:
+            with self.connection() as connection:
+                connection.executemany("insert into operations.judged_models values (?, ?, ?, ?)", rows)
+
     def digest(self, relation: str, exclude: Sequence[str] = ()) -> str:
         left_out = f"exclude ({', '.join(exclude)})" if exclude else ""
         count, total = self.query(

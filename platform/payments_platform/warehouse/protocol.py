@@ -1,6 +1,6 @@
 """What every warehouse offers, DuckDB here and Snowflake in production, and the errors they share.
 
-Belongs here: the protocol, its records and typed errors, the two bookkeeping tables. Does not: SQL of one engine.
+Belongs here: the protocol, its records and typed errors, the bookkeeping tables. Does not: SQL of one engine.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,6 +22,10 @@ BOOKKEEPING: Final = (
         dataset varchar not null, partition_date date not null, load_sequence bigint not null,
         row_count bigint not null, digest varchar not null,
         data_as_of timestamp with time zone not null, landed_at timestamp with time zone not null
+    )""",
+    """create table if not exists operations.judged_models (
+        model varchar not null, contract varchar not null, load_sequence bigint not null,
+        judged_at timestamp with time zone not null
     )""",
 )
 
@@ -95,6 +99,15 @@ class Warehouse(Protocol):
 
         The warehouse stays open for reading until the last one is taken.
         """
+
+    def judged(self, models: Sequence[Dataset]) -> dict[str, int]:
+        """By name, the highest load_sequence up to which a model's rows have met its contract as it is now; 0 for none.
+
+        A warehouse made anew, or another contract, starts at 0, so that everything is judged again.
+        """
+
+    def record_judged(self, judged: Sequence[tuple[Dataset, int]], *, now: datetime) -> None:
+        """Remember that the rows of these models met their contracts up to a load_sequence."""
 
     def digest(self, relation: str, exclude: Sequence[str] = ()) -> str:
         """Order-free fingerprint of a table's rows; equal content gives equal text on the same engine version."""

@@ -4,9 +4,11 @@ Belongs here: which rows are read, a batch at a time. Does not: the rules (contr
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 import dagster as dg
+import polars as pl
 
 from payments_platform.contracts.dataset import Dataset
 from payments_platform.defs._platform.failures import RETRY, explained
@@ -16,24 +18,27 @@ from payments_platform.defs._platform.specs import key_of
 from payments_platform.warehouse.protocol import Warehouse
 
 CHECK_NAME: Final = "contract"
-_LATEST: Final = "load_sequence"
+_SEQUENCE: Final = "load_sequence"
 
 
-def _result(warehouse: Warehouse, dataset: Dataset, condition: str) -> dg.AssetCheckResult:
-    """Rule ids, counts and row keys of what broke the contract; never a value."""
+def _result(warehouse: Warehouse, dataset: Dataset, condition: str) -> tuple[dg.AssetCheckResult, int]:
+    """Rule ids, counts and row keys of what broke the contract, never a value; and the highest load_sequence read."""
     from payments_platform.contracts.pandera_schema import validate
 
-    findings, rows = [], 0
+    findings, rows, highest = [], 0, 0
     for batch in warehouse.batches(dataset, condition):
         rows += batch.height
+        if batch.height and _SEQUENCE in batch.columns:
+            highest = max(highest, batch[_SEQUENCE].cast(pl.Int64).max() or 0)  # type: ignore[assignment]
         findings += [str(violation) for violation in validate(dataset, batch)]
-    return dg.AssetCheckResult(
+    result = dg.AssetCheckResult(
         asset_key=key_of(dataset),
         check_name=CHECK_NAME,
         passed=not findings,
         description="; ".join(findings[:3]) or None,
         metadata={"rows_checked": rows, "findings": dg.MetadataValue.json(findings[:20])},
     )
+    return result, highest
 
 
 def _spec(dataset: Dataset) -> dg.AssetCheckSpec:
@@ -56,16 +61,18 @@ def landing_check(landing: Dataset) -> dg.AssetChecksDefinition:
     def op(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         days = days_of(context.op_execution_context.run.tags)
         condition = f"partition_date between date '{days[0]}' and date '{days[-1]}'"
-        yield _result(context.resources.warehouse, landing, condition)
+        yield _result(context.resources.warehouse, landing, condition)[0]
 
     return op
 
 
 def model_checks(models: Sequence[Dataset]) -> dg.AssetChecksDefinition:
-    """One check per model, in one op after dbt: whole small models, of those that grow what the latest load touched.
+    """One check per model, in one op after dbt: whole small models, of those that grow what nobody has judged yet.
 
-    A backfill lands several loads before one build; what the earlier ones touched is held to types, nulls, keys,
-    closed lists and references by the warehouse's own constraints and dbt's tests, over whole tables.
+    The warehouse remembers up to which load_sequence a model's rows have met its contract. Each check reads all above,
+    however many loads that were, and moves the mark when it passes; what failed is read again until it is mended. A row
+    that a build wrote anew without a load of its own (another key of a dimension, a count of disputes) is held by the
+    warehouse's constraints and dbt's tests, over whole tables.
     """
 
     @dg.multi_asset_check(
@@ -80,11 +87,19 @@ def model_checks(models: Sequence[Dataset]) -> dg.AssetChecksDefinition:
     )
     @explained
     def op(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        selected = {check.asset_key for check in context.selected_asset_check_keys}
-        for model in (model for model in models if key_of(model) in selected):
-            table = f"{model.zone}.{model.table}"
-            newest = f"{_LATEST} = (select max({_LATEST}) from {table})"  # noqa: S608 - names from the contract
-            condition = newest if _LATEST in model.names else "true"
-            yield _result(context.resources.warehouse, model, condition)
+        warehouse: Warehouse = context.resources.warehouse
+        keys = {check.asset_key for check in context.selected_asset_check_keys}
+        chosen = [model for model in models if key_of(model) in keys]
+        marks, passed = warehouse.judged(chosen), []
+        for model in chosen:
+            mark = marks[model.name]
+            # 0 is no load's: inferred members, which come and go with what names them.
+            unjudged = f"{_SEQUENCE} > {mark} or {_SEQUENCE} = 0"
+            condition = unjudged if mark and _SEQUENCE in model.names else "true"
+            result, highest = _result(warehouse, model, condition)
+            if result.passed and highest > mark:
+                passed.append((model, highest))
+            yield result
+        warehouse.record_judged(passed, now=datetime.now(UTC))
 
     return op

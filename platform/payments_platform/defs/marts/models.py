@@ -25,12 +25,45 @@ class DbtManifestMissing(ExplainedError):
     """The dbt project has not been parsed yet, so its models are unknown."""
 
 
+class DbtManifestStale(ExplainedError):
+    """The dbt project has changed since it was parsed: what would be built is not what the graph shows."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"dbt/target/manifest.json is not of the models beside it ({what}). Run: make setup (it parses them again),"
+            " then start again what uses the definitions: make down, make up"
+        )
+
+
 def _manifest() -> Mapping[str, Any]:
     """Read the build artefact that ``make setup`` leaves. Parsing at import would cost every process 3 seconds."""
     if not MANIFEST.exists():
         raise DbtManifestMissing("dbt/target/manifest.json is missing. Run: make setup")
     parsed: Mapping[str, Any] = json.loads(MANIFEST.read_bytes())
     return parsed
+
+
+def refuse_other_models(manifest: Mapping[str, Any]) -> None:
+    """Raise DbtManifestStale when models have come or gone since the manifest was made."""
+    nodes = manifest["nodes"].values()
+    known = {node["original_file_path"] for node in nodes if node["resource_type"] == "model"}
+    present = {path.relative_to(DBT_PROJECT).as_posix() for path in (DBT_PROJECT / "models").rglob("*.sql")}
+    if known != present:
+        raise DbtManifestStale(", ".join(sorted(known ^ present)))
+
+
+def known_events(events: Iterator[Any]) -> Iterator[Any]:
+    """Pass the events of a dbt run on. Raises DbtManifestStale for one of a node that the manifest lacks.
+
+    dagster-dbt looks each node up, and would end the run with the bare key of a test or model of a later project.
+    """
+    try:
+        yield from events
+    except KeyError as missing:
+        unknown = str(missing.args[0]) if missing.args else ""
+        if unknown.partition(".")[0] not in {"model", "test", "source", "exposure"}:
+            raise
+        raise DbtManifestStale(unknown) from missing
 
 
 def _used_by(manifest: Mapping[str, Any], unique_id: str) -> dict[str, str]:
@@ -62,8 +95,11 @@ class ContractTranslator(DagsterDbtTranslator):
         )
 
 
+PARSED: Final = _manifest()
+
+
 @dbt_assets(
-    manifest=_manifest(),
+    manifest=PARSED,
     dagster_dbt_translator=ContractTranslator(),
     name="dbt_models",
     pool=WAREHOUSE_POOL,
@@ -80,7 +116,8 @@ def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterat
     build = ["build", "--exclude-resource-type", "unit_test", "--indirect-selection", "buildable"]
     # Beside the file it builds, and the same each time: what dbt parsed once need not be parsed again.
     artifacts = load_settings().warehouse_path.parent / "dbt"
-    yield from dbt.cli(build, context=context, target_path=artifacts).stream()
+    refuse_other_models(PARSED)
+    yield from known_events(dbt.cli(build, context=context, target_path=artifacts).stream())
 
 
 models_checks = model_checks([model for zone in DBT_ZONES for model in of_zone(zone)])
