@@ -160,7 +160,7 @@ def _digests_by_load(frame: pl.DataFrame, dataset: Dataset) -> dict[str, int]:
     return dict(plan.group_by("load_id").agg(pl.col("digest").sum()).collect(engine="streaming").iter_rows())
 
 
-def _condition(dataset: Dataset, day: date) -> str:
+def day_condition(dataset: Dataset, day: date) -> str:
     """Which rows belong to a day; literals, because Arrow reading goes through COPY, which takes no parameters."""
     if is_history(dataset):
         return f"updated_at >= '{day} 00:00:00+00' AND updated_at < '{day + timedelta(days=1)} 00:00:00+00'"
@@ -172,7 +172,7 @@ def _plan(connection: Any, dataset: Dataset, day: date) -> tuple[Totals, list[Ch
     amount, currency = dataset.sums or ("0", "''::text")
     rows = connection.execute(
         f"SELECT coalesce({currency}, ''), count(*), coalesce(sum({amount}), 0), pg_relation_size(tableoid) / 8192"
-        f" FROM {relation(dataset)} WHERE {_condition(dataset, day)} GROUP BY tableoid, 1"
+        f" FROM {relation(dataset)} WHERE {day_condition(dataset, day)} GROUP BY tableoid, 1"
     ).fetchall()
     sums: Counter[str] = Counter()
     for code, _, total, _ in rows:
@@ -182,7 +182,7 @@ def _plan(connection: Any, dataset: Dataset, day: date) -> tuple[Totals, list[Ch
     parts = -(-count // FRAME_ROWS)
     step = -(-blocks // parts) if parts else 0
     bounds = [(part * step, None if part == parts - 1 else (part + 1) * step) for part in range(parts)]
-    return totals, [Chunk(_condition(dataset, day), first, end) for first, end in bounds]
+    return totals, [Chunk(day_condition(dataset, day), first, end) for first, end in bounds]
 
 
 @contextmanager

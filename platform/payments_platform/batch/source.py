@@ -15,6 +15,8 @@ from payments_platform.contracts.dataset import Column, Dataset
 
 SCHEMA: Final = "oltp"
 EPOCH: Final = "epoch"
+# The first and the last moment that every engine on the way can hold; a time beyond becomes the nearer one.
+_YEARS: Final = ("0001-01-01 00:00:00+00", "9999-12-31 23:59:59.999999+00")
 
 
 class Rows(Protocol):
@@ -123,7 +125,10 @@ def _refuse_hidden_rows(connection: RowConnection, table: str) -> None:
 
 
 def select_list(dataset: Dataset, epoch: int) -> str:
-    """The columns of the contract as Arrow can carry them: decimals and JSON travel as text."""
+    """The columns of the contract as Arrow can carry them: decimals and JSON travel as text, times within their years.
+
+    The source knows infinite times and years beyond 9999, which would wrap round to a time that looks like any other.
+    """
     return ", ".join(_selected(column, epoch) for column in dataset.columns)
 
 
@@ -132,4 +137,8 @@ def _selected(column: Column, epoch: int) -> str:
         return f"{epoch}::int4 AS {EPOCH}"
     if isinstance(column.dtype, pl.String | pl.Decimal):
         return f"{column.name}::text AS {column.name}"
+    if isinstance(column.dtype, pl.Datetime | pl.Date):
+        name, (first, last) = column.name, _YEARS
+        within = f"WHEN {name} < '{first}' THEN '{first}' WHEN {name} > '{last}' THEN '{last}' ELSE {name}"
+        return f"CASE {within} END AS {name}"
     return column.name

@@ -24,9 +24,9 @@ from payments_platform.lake.frames import columns_mark, digest_algorithm, facts
 from payments_platform.lake.manifest import DataFile, Manifest, Output, Verdict
 from payments_platform.lake.paths import day_of_path, is_manifest, keeper, manifest_path
 from payments_platform.lake.storage import Conflict, Storage
-from payments_platform.lake.writing import Frames, day_files
+from payments_platform.lake.writing import Frames, Lazily, Slices, day_files
 
-Counts = Mapping[str, int] | Callable[[], Mapping[str, int]] | pl.LazyFrame
+Counts = Mapping[str, int] | Callable[[], Mapping[str, int]] | Lazily
 SourceDigests = Mapping[str, str] | Callable[[], Mapping[str, str]]
 T = TypeVar("T")
 
@@ -47,19 +47,20 @@ class Lake:
         inputs: Mapping[str, str] | None = None,
         counts: Counts | None = None,
         source_digests: SourceDigests | None = None,
-        profile: pl.LazyFrame | None = None,
+        profile: Lazily | None = None,
     ) -> Manifest:
         """Write a day's datasets together and commit them as one, verdict ``pending``.
 
         The first dataset keeps the manifest. Callables are asked after the frames were consumed; a lazy frame of
         counts (one row, one column a count) or of the profile (column, value, row_count) is computed in the same pass
-        as the rows. Raises SchemaMismatch, or
-        ConcurrentCommit when another writer was faster. What was committed before is removed after the commit.
+        as the rows; slices of them are added up. Raises SchemaMismatch, or ConcurrentCommit when another writer was
+        faster. What was committed before is removed after the commit.
         """
         main = keeper(next(iter(outputs)))
         before = self.storage.read(manifest_path(main, day))
         with day_files(self.storage, day) as files:
-            counted = files.write(outputs, counts if isinstance(counts, pl.LazyFrame) else None, profile)
+            lazily = counts if isinstance(counts, pl.LazyFrame | Slices) else None
+            counted = files.write(outputs, lazily, profile)
             manifest = Manifest(
                 dataset=main.name,
                 day=day,
@@ -68,7 +69,7 @@ class Lake:
                 outputs={dataset.name: self._output(dataset, files.paths[dataset.name]) for dataset in outputs},
                 written_at=now,
                 inputs=dict(inputs or {}),
-                counts=counted.counts if isinstance(counts, pl.LazyFrame) else _resolved(counts),
+                counts=counted.counts if isinstance(counts, pl.LazyFrame | Slices) else _resolved(counts),
                 profile=counted.profile,
                 source_digests=_resolved(source_digests),
             )

@@ -17,7 +17,18 @@ from payments_platform.lake.frames import conforming
 from payments_platform.lake.paths import folder
 from payments_platform.lake.storage import Storage
 
-Frames = pl.LazyFrame | pl.DataFrame | Iterable[pl.DataFrame]
+
+class Slices(tuple[pl.LazyFrame, ...]):
+    """A dataset's day as lazy frames that are computed one after another, so that each fits into memory.
+
+    The slices of all that is written and counted together go together by position.
+    """
+
+    __slots__ = ()
+
+
+Frames = pl.LazyFrame | Slices | pl.DataFrame | Iterable[pl.DataFrame]
+Lazily = pl.LazyFrame | Slices
 
 ROW_GROUP_ROWS: Final = 131_072
 # Frames that arrive one by one are gathered to files of at least so many rows: few files, bounded memory.
@@ -31,6 +42,16 @@ class Counted:
     counts: dict[str, int]
     profile: dict[str, dict[str, int]]
 
+    def plus(self, more: "Counted") -> "Counted":
+        """Both added up."""
+        columns = dict.fromkeys((*self.profile, *more.profile))
+        profile = {name: _sums(self.profile.get(name, {}), more.profile.get(name, {})) for name in columns}
+        return Counted(_sums(self.counts, more.counts), profile)
+
+
+def _sums(some: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
+    return {name: some.get(name, 0) + more.get(name, 0) for name in dict.fromkeys((*some, *more))}
+
 
 class DayFiles:
     """The files being written for one day, by dataset name."""
@@ -40,18 +61,17 @@ class DayFiles:
         self.paths: dict[str, list[str]] = {}
 
     def write(
-        self,
-        outputs: Mapping[Dataset, Frames],
-        counts: pl.LazyFrame | None = None,
-        profile: pl.LazyFrame | None = None,
+        self, outputs: Mapping[Dataset, Frames], counts: Lazily | None = None, profile: Lazily | None = None
     ) -> Counted:
         """Write every output; the lazy ones and what is counted in one run of the engine, which shares their work."""
+        lazy: dict[Dataset, Slices] = {}
         for dataset, frames in outputs.items():
             self.paths[dataset.name] = []
-            if not isinstance(frames, pl.LazyFrame):
+            if isinstance(frames, pl.LazyFrame | Slices):
+                lazy[dataset] = _slices(frames)
+            else:
                 self._write_each(dataset, [frames] if isinstance(frames, pl.DataFrame) else frames)
-        lazy = {dataset: frames for dataset, frames in outputs.items() if isinstance(frames, pl.LazyFrame)}
-        return self._sink_together(lazy, counts, profile)
+        return self._write_slices(lazy, _slices(counts), _slices(profile))
 
     def remove(self) -> None:
         """Take back what was written."""
@@ -70,6 +90,14 @@ class DayFiles:
             with self.storage.writing(self._new_path(dataset)) as target:
                 rows.write_parquet(target, compression="snappy", row_group_size=ROW_GROUP_ROWS)
 
+    def _write_slices(self, lazy: Mapping[Dataset, Slices], counts: Slices, profile: Slices) -> Counted:
+        counted = Counted({}, {})
+        for number in range(max(map(len, (*lazy.values(), counts, profile)))):
+            of_slice = {dataset: slices[number] for dataset, slices in lazy.items()}
+            counted_of = [slices[number] if slices else None for slices in (counts, profile)]
+            counted = counted.plus(self._sink_together(of_slice, *counted_of))
+        return counted
+
     def _sink_together(
         self, lazy: Mapping[Dataset, pl.LazyFrame], counts: pl.LazyFrame | None, profile: pl.LazyFrame | None
     ) -> Counted:
@@ -85,6 +113,12 @@ class DayFiles:
             {} if counts is None else {name: int(value) for name, value in next(collected).row(0, named=True).items()},
             {} if profile is None else _by_column(next(collected)),
         )
+
+
+def _slices(frames: Lazily | None) -> Slices:
+    if frames is None:
+        return Slices()
+    return frames if isinstance(frames, Slices) else Slices((frames,))
 
 
 def _by_column(profile: pl.DataFrame) -> dict[str, dict[str, int]]:

@@ -13,7 +13,6 @@ from time import monotonic
 from typing import Any
 
 import dagster as dg
-import polars as pl
 
 from payments_platform.batch.errors import SourceChanged
 from payments_platform.contracts.dataset import Dataset
@@ -26,7 +25,7 @@ from payments_platform.errors import ExplainedError
 from payments_platform.lake.errors import ConcurrentCommit
 from payments_platform.lake.manifest import Manifest
 from payments_platform.lake.partitions import Counts, Lake, SourceDigests
-from payments_platform.lake.writing import Frames
+from payments_platform.lake.writing import Frames, Lazily
 
 DaysLogic = Callable[..., Iterator[tuple[date, "DayOutputs"]]]
 CODE_VERSION = version("payments-platform")
@@ -39,7 +38,7 @@ class DayOutputs:
     frames: tuple[Frames, ...]
     counts: Counts | None = None
     source_digests: SourceDigests | None = None
-    profile: pl.LazyFrame | None = None
+    profile: Lazily | None = None
 
 
 def _metadata(manifest: Manifest, dataset: Dataset, seconds: float) -> dict[str, Any]:

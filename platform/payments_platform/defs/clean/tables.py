@@ -7,12 +7,14 @@ import polars as pl
 
 from payments_platform.batch.as_usual import comparisons
 from payments_platform.batch.profile import profile
+from payments_platform.batch.slices import sliced
 from payments_platform.batch.validate import day_problems, split_day, warned_rows
 from payments_platform.contracts.catalogue import dataset, of_zone
 from payments_platform.contracts.dataset import Dataset
 from payments_platform.defs._platform.lake_assets import DayOutputs, day_by_day, lake_assets
 from payments_platform.defs._platform.lake_checks import LakeCheck, baseline_of, follows_contract, lake_checks
 from payments_platform.lake.partitions import Lake
+from payments_platform.lake.writing import Slices
 
 
 def _clean(clean: Dataset) -> dg.AssetsDefinition:
@@ -21,9 +23,14 @@ def _clean(clean: Dataset) -> dg.AssetsDefinition:
     @lake_assets(clean, quarantine, name=f"clean_{clean.table}", reads={"versions": raw})
     @day_by_day
     def tables(_: date, versions: pl.LazyFrame) -> DayOutputs:
-        split = split_day(versions, clean)
-        parts = (split.clean.to_native(), split.quarantined.to_native())
-        return DayOutputs(parts, counts=split.counts.to_native(), profile=profile(versions, clean))
+        slices = sliced(versions, clean.primary_key[0])
+        splits = [split_day(some, clean) for some in slices]
+        parts = (
+            Slices(split.clean.to_native() for split in splits),
+            Slices(split.quarantined.to_native() for split in splits),
+        )
+        profiles = Slices(found for some in slices if (found := profile(some, clean)) is not None)
+        return DayOutputs(parts, counts=Slices(split.counts.to_native() for split in splits), profile=profiles)
 
     return tables
 
