@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-POINTS: Final = ("run-start", "extract", "commit", "verdict", "landing", "dbt")
+POINTS: Final = ("run-start", "extract", "write", "commit", "check", "verdict", "landing", "dbt")
 _FOREVER: Final = 600.0
 
 
@@ -48,8 +48,10 @@ def arm(point: str, stop: Stop) -> None:
     from dagster_dbt import DbtCliResource
 
     from payments_platform.batch import extract
+    from payments_platform.contracts import pandera_schema
     from payments_platform.defs._platform.resources import Source
     from payments_platform.lake.partitions import Lake
+    from payments_platform.lake.writing import DayFiles
     from payments_platform.warehouse.duckdb import _Load
 
     match point:
@@ -57,6 +59,10 @@ def arm(point: str, stop: Stop) -> None:
             before(Source, "extract", lambda *_: stop.here())
         case "extract":
             before(extract, "finished", lambda *_: stop.here())
+        case "write":
+            before(DayFiles, "_sink_together", lambda *_: stop.here())
+        case "check":
+            before(pandera_schema, "validate", lambda *_: stop.here())
         case "commit":
             before(Lake, "_commit", lambda *call: stop.here_if(call[2].verdict == "pending"))
         case "verdict":
