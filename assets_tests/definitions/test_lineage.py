@@ -16,9 +16,10 @@ KEYS = GRAPH.get_all_asset_keys()
 SOURCES = sorted(key.to_user_string() for key in KEYS if key.path[0] == "oltp")
 
 # Whatever else has no upstream reads nothing, or reads behind Dagster's back.
-ROOTS = {*SOURCES, "marts/dim_date", "marts/dim_time"}
+# What people decide about quarantined rows comes from nowhere else.
+ROOTS = {*SOURCES, "quarantine/repairs", "quarantine/reveals", "marts/dim_date", "marts/dim_time"}
 # Whatever else has no downstream is work that nobody uses. What the warehouse serves is read by a named consumer.
-LEAVES = {f"quarantine/{clean.table}" for clean in of_zone("clean")} | {"operations/phase_times"}
+LEAVES = {f"quarantine/{clean.table}" for clean in of_zone("clean")} | {"operations/phase_times", "quarantine/reveals"}
 SERVED = {"marts/customer_consent", "marts/fact_subscription", "marts/fact_fraud_detection"}
 AGGREGATES = {key.to_user_string() for key in KEYS if key.path[0] == "aggregates"}
 # A source table that reaches no mart, and why. Empty is how it should stay.
@@ -107,7 +108,10 @@ def test_data_walks_one_way() -> None:
 
 def test_nothing_reads_what_was_refused() -> None:
     """Rows in quarantine are wrong until a person says otherwise."""
-    assert [key for key in KEYS if any(parent.path[0] == "quarantine" for parent in GRAPH.get(key).parent_keys)] == []
+    decisions = dg.AssetKey(["quarantine", "repairs"])
+    parents = {parent for key in KEYS for parent in GRAPH.get(key).parent_keys if parent.path[0] == "quarantine"}
+    assert parents == {decisions}
+    assert {key.path[0] for key in KEYS if decisions in GRAPH.get(key).parent_keys} == {"clean", "quarantine"}
 
 
 def test_landing_reads_curated_alone() -> None:

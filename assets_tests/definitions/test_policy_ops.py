@@ -20,7 +20,7 @@ from payments_platform.vocabulary import DBT_ZONES
 FOLDER = Path(defs_package.__file__).parent
 GRAPH = defs.resolve_asset_graph()
 KEYS = sorted(spec.key for spec in defs.resolve_all_asset_specs())
-MADE = [key for key in KEYS if key.path[0] != "oltp"]
+MADE = [key for key in KEYS if GRAPH.get(key).is_materializable]
 ASSETS = sorted({defs.resolve_assets_def(key).op.name: defs.resolve_assets_def(key) for key in MADE}.items())
 CHECKS = sorted(
     (check.op.name, check) for check in defs.asset_checks or () if isinstance(check, dg.AssetChecksDefinition)
@@ -33,6 +33,8 @@ FACTORIES = {
     "raw": "raw/tables.py",
     "clean": "clean/tables.py",
     "quarantine": "clean/tables.py",
+    "quarantine/repairs": "quarantine/decisions.py",
+    "quarantine/reveals": "quarantine/decisions.py",
     "curated": "curated/tables.py",
     "landing": "landing/tables.py",
 } | dict.fromkeys(DBT_ZONES, "marts/models.py")

@@ -72,7 +72,7 @@ def test_a_way_through_the_zones_holds_what_was_read_and_nothing_else() -> None:
 def test_an_asset_reads_what_the_graph_says() -> None:
     """Spot checks against the way data is known to walk: an empty graph would pass every other test here."""
     known = facts()
-    assert known["clean/transactions"].reads == ("raw/transactions",)
+    assert known["clean/transactions"].reads == ("quarantine/repairs", "raw/transactions")
     assert known["curated/transactions"] != replace(known["curated/transactions"], reads=())
     assert known["clean/transactions"].due == "06:00 UTC of the next day"
 

@@ -5,7 +5,7 @@ writing partitions (lake/). Written on Narwhals, so that the same lines run on P
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import narwhals as nw
@@ -14,10 +14,12 @@ from narwhals.exceptions import ColumnNotFoundError
 
 from payments_platform.batch.errors import UnknownColumn
 from payments_platform.batch.position import Lazy, is_highest, with_highest
+from payments_platform.batch.repairs import RELEASED, with_repairs
 from payments_platform.batch.tombstones import is_delete, stripped, with_last_values
 from payments_platform.contracts.catalogue import dataset
 from payments_platform.contracts.columns import POSITION
 from payments_platform.contracts.dataset import Dataset, Rule, Severity
+from payments_platform.contracts.quarantine import REPAIRS
 from payments_platform.contracts.rules import BAD_RATIO, DELETE_OP, ROWS_CONSERVED
 from payments_platform.lake.manifest import Manifest
 
@@ -43,6 +45,7 @@ def split(
     position: Sequence[str] = POSITION,
     identity: Sequence[str] = (),
     keeps_history: bool = False,
+    has_released: bool = False,
 ) -> Split:
     """Separate a day's row versions into clean, quarantined and superseded rows.
 
@@ -53,6 +56,8 @@ def split(
     A delete that has its ``identity`` is judged by the rules about identity and order alone. Where its values break a
     rule, it takes those of the day's last good version, and without one it has none but its identity.
 
+    With ``has_released``, rows whose ``is_released`` is true pass the rules that a person may waive.
+
     No row is lost or duplicated: ``clean + quarantined + superseded == versions``. Two good versions of one key with
     the same position both stay clean, and the day fails by its duplicate key: choosing one would hide a broken source.
     Raises UnknownColumn when a rule names a column that the frame lacks.
@@ -60,10 +65,11 @@ def split(
     _refuse_unknown_columns(versions, rules)
     names = versions.collect_schema().names()
     row_rules = [rule for rule in rules if rule.severity is Severity.ROW]
-    judged = versions.with_columns(_reasons(row_rules).alias(REASONS))
+    judged = versions.with_columns(_reasons(row_rules, has_released=has_released).alias(REASONS))
     good, bad = judged.filter(nw.col(REASONS) == ""), judged.filter(nw.col(REASONS) != "")
     if identity:
-        good, bad = _spared(good, bad, row_rules, key=key, position=position, identity=identity, history=keeps_history)
+        asked = _reasons([rule for rule in row_rules if rule.judges_deletes], has_released=has_released)
+        good, bad = _spared(good, bad, asked, key=key, position=position, identity=identity, history=keeps_history)
     if keeps_history:
         clean, superseded = good, good.filter(nw.col(REASONS) != "")
     else:
@@ -77,20 +83,25 @@ def split(
     )
 
 
-def split_day(raw: pl.LazyFrame, clean: Dataset) -> Split:
+def split_day(raw: pl.LazyFrame, clean: Dataset, decisions: pl.DataFrame | None = None) -> Split:
     """``split`` with the rules, key, identity and history of the clean dataset's contract.
 
+    ``decisions`` of people about rows of the day are applied first; a repaired row is judged by every rule again.
     Whether the day has a delete at all is looked up first, in one column: most days of payments have none, and the
     plan without them needs half the time.
     """
-    may_delete = bool(clean.identity) and _has_deletes(raw)
-    return split(
-        nw.from_native(raw),
+    if not clean.identity:
+        return split(nw.from_native(raw), clean.rules, key=clean.primary_key, keeps_history=clean.keeps_history)
+    of_day = pl.DataFrame(schema=REPAIRS.schema) if decisions is None else decisions
+    parts = split(
+        nw.from_native(with_repairs(raw, dataset(f"raw/{clean.table}"), of_day)),
         clean.rules,
         key=clean.primary_key,
-        identity=clean.identity if may_delete else (),
+        identity=(*clean.identity, RELEASED) if _has_deletes(raw) else (),
         keeps_history=clean.keeps_history,
+        has_released=not of_day.is_empty(),
     )
+    return replace(parts, quarantined=parts.quarantined.drop(RELEASED))
 
 
 def _has_deletes(raw: pl.LazyFrame) -> bool:
@@ -100,7 +111,7 @@ def _has_deletes(raw: pl.LazyFrame) -> bool:
 def _spared(
     good: Lazy,
     bad: Lazy,
-    rules: Sequence[Rule],
+    asked: nw.Expr,
     *,
     key: Sequence[str],
     position: Sequence[str],
@@ -108,7 +119,6 @@ def _spared(
     history: bool,
 ) -> tuple[Lazy, Lazy]:
     """Move the deletes that satisfy the rules about identity and order from the bad rows to the good ones."""
-    asked = _reasons([rule for rule in rules if rule.judges_deletes])
     again = bad.with_columns(nw.when(is_delete(identity)).then(asked).otherwise(nw.col(REASONS)).alias(REASONS))
     names = good.collect_schema().names()
     deletes = stripped(again.filter(nw.col(REASONS) == ""), (*identity, REASONS), names)
@@ -117,10 +127,14 @@ def _spared(
     return nw.concat([good, deletes]), again.filter(nw.col(REASONS) != "")
 
 
-def _reasons(rules: Sequence[Rule]) -> nw.Expr:
+def _reasons(rules: Sequence[Rule], *, has_released: bool = False) -> nw.Expr:
     if not rules:
         return nw.lit("")
-    broken = [nw.when(~rule.holds).then(nw.lit(rule.id)) for rule in rules]
+    waived = nw.col(RELEASED) if has_released else nw.lit(value=False)
+    broken = [
+        nw.when(~rule.holds & ~waived if has_released and rule.is_releasable else ~rule.holds).then(nw.lit(rule.id))
+        for rule in rules
+    ]
     return nw.concat_str(*broken, separator=",", ignore_nulls=True)
 
 

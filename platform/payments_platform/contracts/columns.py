@@ -34,6 +34,9 @@ LOAD_ID = Column(
     nullable=True,
 )
 IS_DELETED = Column("is_deleted", pl.Boolean(), "The version records a delete at the source.", False)
+IS_RELEASED = Column(
+    "is_released", pl.Boolean(), "A person accepted the row although it breaks rules about what is plausible.", False
+)
 REASONS = Column(
     "reasons", pl.String(), "Ids of the rules the row broke, in rule order, joined by commas.", "R-amount-sign"
 )

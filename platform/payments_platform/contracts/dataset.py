@@ -62,6 +62,7 @@ class Rule:
     ``judges_deletes``: it is about identity or order, which a delete must have too. The others are about values, and a
     delete passes them: were it held back for its last values, the deleted entity would live on for ever.
     ``closed_list`` is the column that the rule holds to a list, and the list: what a day's mix is counted over.
+    ``is_releasable``: a person may accept a row that breaks it, for no later table would break on the row.
     """
 
     id: str
@@ -70,10 +71,15 @@ class Rule:
     holds: nw.Expr = field(compare=False, repr=False)
     judges_deletes: bool = False
     closed_list: tuple[str, tuple[str, ...]] | None = None
+    is_releasable: bool = False
 
     def of_deletes(self) -> "Rule":
         """The same rule, judging deletes too."""
         return replace(self, judges_deletes=True)
+
+    def releasable(self) -> "Rule":
+        """The same rule, about what is plausible: a person who knows better may let a row pass it."""
+        return replace(self, is_releasable=True)
 
 
 @dataclass(frozen=True)

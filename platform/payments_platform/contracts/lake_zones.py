@@ -77,7 +77,7 @@ class CapturedTable:
             clean=self._dataset(
                 "clean",
                 versioned if self.keeps_history else f"{plain}, in its last good state of that day.",
-                loosened(self.columns, keep=identity),
+                (*loosened(self.columns, keep=identity), c.IS_RELEASED),
                 (self.key, *suffix),
                 CLEAN_RETENTION,
                 rules=(*self.rules, *reference_rules(self.columns)),

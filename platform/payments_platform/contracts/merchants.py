@@ -46,7 +46,7 @@ MERCHANTS: Final = CapturedTable(
     rules=(
         op_known(),
         not_null("R-merchant-present", "name", "mcc", "country_code", "currency", "status", "created_at"),
-        matches("R-mcc-format", "mcc", r"^[0-9]{4}$", "mcc must be four digits"),
+        matches("R-mcc-format", "mcc", r"^[0-9]{4}$", "mcc must be four digits").releasable(),
         country_known(),
         currency_known(),
         one_of("R-status-known", "status", MERCHANT_STATUSES),

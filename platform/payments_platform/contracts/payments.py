@@ -14,6 +14,7 @@ from payments_platform.contracts.dataset import Column, Pii, Rule, Severity, pic
 from payments_platform.contracts.lake_zones import CapturedTable, curated_columns
 from payments_platform.contracts.rules import (
     amount_limit,
+    amount_sign,
     clock_skew,
     country_known,
     currency_known,
@@ -111,14 +112,14 @@ TRANSACTION_RULES: Final = (
     op_known(),
     not_null("R-reference-present", "merchant_id", "customer_id", "customer_token").of_deletes(),
     not_null("R-amount-present", "amount_minor", "captured_minor", "refunded_minor"),
-    Rule("R-amount-sign", Severity.ROW, "amount_minor must not be negative", nw.col("amount_minor") >= 0),
+    amount_sign(),
     amount_limit(),
     Rule(
         "R-amount-decimals",
         Severity.ROW,
         "amount must fit the currency's decimals and equal amount_minor",
         _amount_agrees(),
-    ),
+    ).releasable(),
     not_null("R-currency-present", "currency"),
     currency_known(),
     country_known(),
@@ -131,14 +132,14 @@ TRANSACTION_RULES: Final = (
         "captured_minor must lie between 0 and amount_minor",
         (nw.col("captured_minor") >= 0)
         & ((nw.col("captured_minor") <= nw.col("amount_minor")) | (nw.col("amount_minor") < 0)),
-    ),
+    ).releasable(),
     Rule(
         "R-refund-within-captured",
         Severity.ROW,
         "refunded_minor must lie between 0 and captured_minor",
         (nw.col("refunded_minor") >= 0)
         & ((nw.col("refunded_minor") <= nw.col("captured_minor")) | (nw.col("captured_minor") < 0)),
-    ),
+    ).releasable(),
     time_order(),
     clock_skew(),
 )

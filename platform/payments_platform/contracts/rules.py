@@ -70,9 +70,13 @@ def bad_ratio(clean: Dataset) -> PartitionRule:
 
 
 def applied(rule: Rule, dataset: Dataset) -> nw.Expr:
-    """True where a row of the dataset satisfies a rule, or the rule does not ask: a null, or a delete's values."""
+    """True where a row of the dataset satisfies a rule, or is not asked: a null, a delete's values, a released row."""
     held = nw.coalesce(rule.holds, nw.lit(value=True))
-    return held if rule.judges_deletes or not dataset.identity else held | (nw.col("op") == DELETE_OP)
+    if not dataset.identity:
+        return held
+    if rule.is_releasable:
+        held = held | nw.col("is_released")
+    return held if rule.judges_deletes else held | (nw.col("op") == DELETE_OP)
 
 
 def values_present(*columns: str) -> Rule:
@@ -137,7 +141,7 @@ def currency_known(column: str = "currency") -> Rule:
 
 def country_known(column: str = "country_code") -> Rule:
     """ISO 3166-1 alpha-2 code."""
-    return one_of("R-country-known", column, COUNTRIES)
+    return one_of("R-country-known", column, COUNTRIES).releasable()
 
 
 def op_known() -> Rule:
@@ -151,9 +155,15 @@ def amount_limit(column: str = "amount_minor") -> Rule:
     return Rule("R-amount-limit", Severity.ROW, reason, nw.col(column) <= MAX_AMOUNT_MINOR)
 
 
+def amount_sign(column: str = "amount_minor") -> Rule:
+    """The amount is not negative."""
+    reason = f"{column} must not be negative"
+    return Rule("R-amount-sign", Severity.ROW, reason, nw.col(column) >= 0).releasable()
+
+
 def amount_positive(column: str = "amount_minor") -> Rule:
     """The amount is more than nothing: a refund or a dispute of nothing is none."""
-    return Rule("R-amount-positive", Severity.ROW, f"{column} must be more than 0", nw.col(column) > 0)
+    return Rule("R-amount-positive", Severity.ROW, f"{column} must be more than 0", nw.col(column) > 0).releasable()
 
 
 def status_transition(transitions: Mapping[str, Sequence[str]]) -> Rule:
@@ -166,7 +176,8 @@ def status_transition(transitions: Mapping[str, Sequence[str]]) -> Rule:
     for before, after in transitions.items():
         legal = legal | ((previous == before) & status.is_in(list(after)))
     legal = legal | ~previous.is_in(list(transitions))
-    return Rule("R-status-transition", Severity.ROW, "the status must be reachable from the one before", legal)
+    reason = "the status must be reachable from the one before"
+    return Rule("R-status-transition", Severity.ROW, reason, legal).releasable()
 
 
 def time_order() -> Rule:
@@ -178,6 +189,7 @@ def time_order() -> Rule:
         "created_at must not be after updated_at",
         (created <= updated) | (created > updated + MAX_CLOCK_SKEW),
         judges_deletes=True,
+        is_releasable=True,
     )
 
 
@@ -196,6 +208,7 @@ def clock_skew() -> Rule:
         f" {EARLIEST_CREATED:%Y-%m-%d}",
         (created <= nw.col("updated_at") + MAX_CLOCK_SKEW) & (created >= EARLIEST_CREATED),
         judges_deletes=True,
+        is_releasable=True,
     )
 
 

@@ -13,6 +13,7 @@ from payments_platform.contracts.dataset import Column, Rule, Severity, pick
 from payments_platform.contracts.lake_zones import CapturedTable
 from payments_platform.contracts.rules import (
     amount_limit,
+    amount_sign,
     clock_skew,
     currency_known,
     not_null,
@@ -71,7 +72,7 @@ SUBSCRIPTIONS: Final = CapturedTable(
         not_null("R-plan-present", "plan_code", "billing_interval"),
         one_of("R-interval-known", "billing_interval", BILLING_INTERVALS),
         not_null("R-amount-present", "amount_minor"),
-        Rule("R-amount-sign", Severity.ROW, "amount_minor must not be negative", nw.col("amount_minor") >= 0),
+        amount_sign(),
         amount_limit(),
         not_null("R-currency-present", "currency"),
         currency_known(),
@@ -84,13 +85,13 @@ SUBSCRIPTIONS: Final = CapturedTable(
             Severity.ROW,
             "period_start_at must not be after period_end_at",
             nw.col("period_start_at") <= nw.col("period_end_at"),
-        ),
+        ).releasable(),
         Rule(
             "R-cancel-time",
             Severity.ROW,
             "canceled_at must have a value when, and only when, the status is canceled",
             (nw.col("status") == CANCELED) == ~nw.col("canceled_at").is_null(),
-        ),
+        ).releasable(),
         time_order(),
         clock_skew(),
     ),

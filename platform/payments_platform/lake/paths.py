@@ -8,13 +8,17 @@ from typing import Final
 
 from payments_platform.contracts import catalogue
 from payments_platform.contracts.dataset import Dataset
+from payments_platform.contracts.quarantine import REPAIRS, REVEALS
 
 MANIFEST_NAME: Final = "_manifest.json"
+# What people write, one file a record; see records.py.
+RECORDS: Final = (REPAIRS.name, REVEALS.name)
 
 
 def keeper(dataset: Dataset) -> Dataset:
     """The dataset whose manifest holds this one: ``quarantine/x`` is made with ``clean/x`` and kept there."""
-    return catalogue.dataset(f"clean/{dataset.table}") if dataset.zone == "quarantine" else dataset
+    is_part = dataset.zone == "quarantine" and dataset.is_daily
+    return catalogue.dataset(f"clean/{dataset.table}") if is_part else dataset
 
 
 def folder(dataset: Dataset, day: date) -> str:
@@ -32,6 +36,11 @@ def manifest_path_of(file: str) -> str:
     place = file.rpartition("/")[0]
     zone, _, rest = place.partition("/")
     return f"{'clean' if zone == 'quarantine' else zone}/{rest}/{MANIFEST_NAME}"
+
+
+def is_record(path: str) -> bool:
+    """Whether a path is that of a record, which no manifest names and nobody ever removes."""
+    return any(path.startswith(f"{folder}/") for folder in RECORDS)
 
 
 def is_manifest(path: str) -> bool:

@@ -6,7 +6,7 @@ Belongs here: walks over all stored files. Does not: single partitions (partitio
 from datetime import datetime, timedelta
 
 from payments_platform.lake.manifest import Manifest
-from payments_platform.lake.paths import is_manifest, manifest_path_of
+from payments_platform.lake.paths import is_manifest, is_record, manifest_path_of
 from payments_platform.lake.storage import Storage
 from payments_platform.vocabulary import LAKE_ZONES
 
@@ -21,7 +21,7 @@ def sweep(storage: Storage, *, older_than: timedelta, now: datetime) -> list[str
     for zone in LAKE_ZONES:
         named: dict[str, set[str]] = {}
         for file in list(storage.list(zone)):
-            if is_manifest(file.path) or now - file.modified < older_than:
+            if is_manifest(file.path) or is_record(file.path) or now - file.modified < older_than:
                 continue
             manifest = manifest_path_of(file.path)
             if manifest not in named:

@@ -1,5 +1,6 @@
 """Clean and quarantine: each day split by the rules of its contract. One factory: the rules are the only difference."""
 
+from collections.abc import Iterator
 from datetime import date
 
 import dagster as dg
@@ -7,12 +8,17 @@ import polars as pl
 
 from payments_platform.batch.as_usual import comparisons
 from payments_platform.batch.profile import profile
+from payments_platform.batch.repairs import APPLIED
 from payments_platform.batch.slices import sliced
 from payments_platform.batch.validate import day_problems, split_day, warned_rows
 from payments_platform.contracts.catalogue import dataset, of_zone
 from payments_platform.contracts.dataset import Dataset
-from payments_platform.defs._platform.lake_assets import DayOutputs, day_by_day, lake_assets
+from payments_platform.contracts.quarantine import REPAIRS
+from payments_platform.defs._platform.frames import DayFrames
+from payments_platform.defs._platform.lake_assets import DayOutputs, lake_assets
 from payments_platform.defs._platform.lake_checks import LakeCheck, baseline_of, follows_contract, lake_checks
+from payments_platform.defs._platform.specs import key_of
+from payments_platform.lake import records
 from payments_platform.lake.partitions import Lake
 from payments_platform.lake.writing import Slices
 
@@ -20,19 +26,34 @@ from payments_platform.lake.writing import Slices
 def _clean(clean: Dataset) -> dg.AssetsDefinition:
     raw, quarantine = dataset(f"raw/{clean.table}"), dataset(f"quarantine/{clean.table}")
 
-    @lake_assets(clean, quarantine, name=f"clean_{clean.table}", reads={"versions": raw})
-    @day_by_day
-    def tables(_: date, versions: pl.LazyFrame) -> DayOutputs:
-        slices = sliced(versions, clean.primary_key[0])
-        splits = [split_day(some, clean) for some in slices]
-        parts = (
-            Slices(split.clean.to_native() for split in splits),
-            Slices(split.quarantined.to_native() for split in splits),
-        )
-        profiles = Slices(found for some in slices if (found := profile(some, clean)) is not None)
-        return DayOutputs(parts, counts=Slices(split.counts.to_native() for split in splits), profile=profiles)
+    decided = [key_of(REPAIRS)] if clean.identity else []
+
+    @lake_assets(clean, quarantine, name=f"clean_{clean.table}", reads={"versions": raw}, deps=decided)
+    def tables(
+        context: dg.AssetExecutionContext, _: list[date], versions: DayFrames
+    ) -> Iterator[tuple[date, DayOutputs]]:
+        storage = context.resources.lake.storage
+        for day, rows in versions.items():
+            yield day, _outputs(rows, clean, records.read(storage, REPAIRS, clean.table, day))
 
     return tables
+
+
+def _outputs(versions: pl.LazyFrame, clean: Dataset, decisions: pl.DataFrame) -> DayOutputs:
+    """Judge a day slice by slice, with what people decided; the number of decisions is counted with the first slice."""
+    slices = sliced(versions, clean.primary_key[0])
+    splits = [split_day(some, clean, decisions) for some in slices]
+    applied = [decisions.height, *(0 for _ in slices[1:])]
+    parts = (
+        Slices(split.clean.to_native() for split in splits),
+        Slices(split.quarantined.to_native() for split in splits),
+    )
+    counts = Slices(
+        split.counts.to_native().with_columns(pl.lit(number, dtype=pl.Int64).alias(APPLIED))
+        for split, number in zip(splits, applied, strict=True)
+    )
+    profiles = Slices(found for some in slices if (found := profile(some, clean)) is not None)
+    return DayOutputs(parts, counts=counts, profile=profiles)
 
 
 def _checks(clean: Dataset) -> dg.AssetChecksDefinition:
