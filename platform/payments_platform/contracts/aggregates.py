@@ -4,6 +4,7 @@ Belongs here: their columns and keys, and how small a published group may be. Do
 (dbt/models/aggregates).
 """
 
+from dataclasses import replace
 from typing import Final
 
 import narwhals as nw
@@ -85,7 +86,10 @@ CUSTOMER_SEGMENT_DAILY: Final = Dataset(
             f" '{MERGED_SEGMENT}' for segments too small to be shown apart.",
             "consumer",
         ),
-        star.count("customer_count", "Distinct customers with a payment that was not deleted.").loose(),
+        replace(
+            star.count("customer_count", "Distinct customers with a payment that was not deleted.").loose(),
+            example=SMALLEST_GROUP,
+        ),
         star.count("transaction_count", "Payments that were not deleted.").loose(),
         star.count("succeeded_count", "Payments whose money came.").loose(),
         star.count("failed_count", "Payments that failed.").loose(),

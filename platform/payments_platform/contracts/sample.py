@@ -9,7 +9,10 @@ from payments_platform.contracts.dataset import Column, Dataset
 PSEUDONYMS: Final = ("tok_", "dvt_")
 
 
-def _value(column: Column, row: int, *, is_key: bool) -> Any:  # noqa: ANN401 - a cell of any column type
+def _value(dataset: Dataset, column: Column, row: int) -> Any:  # noqa: ANN401 - a cell of any column type
+    is_key, listed = column.name in dataset.primary_key, dataset.closed_lists.get(column.name)
+    if is_key and listed and column.name != "currency":
+        return listed[row % len(listed)]
     if str(column.example).startswith(PSEUDONYMS):
         # A pseudonym is the key of a later zone: rows that share one there would be duplicates.
         return f"{column.example[:4]}{row:064x}"
@@ -22,8 +25,5 @@ def sample(dataset: Dataset, rows: int = 4) -> pl.DataFrame:
     """``rows`` rows of a dataset with its exact schema; key columns of text differ from row to row."""
     if dataset.table == "exchange_rates":
         rows = 1
-    cells = {
-        column.name: [_value(column, row, is_key=column.name in dataset.primary_key) for row in range(rows)]
-        for column in dataset.columns
-    }
+    cells = {column.name: [_value(dataset, column, row) for row in range(rows)] for column in dataset.columns}
     return pl.DataFrame(cells, schema=dataset.schema)
