@@ -98,7 +98,7 @@ def test_the_cells_of_a_notebook_run_on_the_marts_of_today(
     box = WarehouseBox(tmp_path)
     for landing in of_zone("landing"):
         box.land(landing, date(2025, 1, 1), sample(landing, 4))
-    box.dbt("build", "--exclude-resource-type", "unit_test")
+    box.dbt("run")
     monkeypatch.setenv("PAYMENTS_WAREHOUSE_PATH", str(box.path))
     mpl.use("Agg")
     names: dict[str, Any] = {}

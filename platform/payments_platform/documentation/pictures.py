@@ -57,8 +57,17 @@ def graph_path(datasets: tuple[str, ...]) -> str:
 
 def _graph(page: "Page", last: date) -> None:
     del last
-    page.get_by_text("Hide navigation").click()
     page.get_by_text("transactions", exact=True).first.wait_for(timeout=_TEXT_MS)
+    page.wait_for_timeout(_SETTLE_MS)
+    # The first time the graph is fitted to the window before its places are known; the second time they are kept.
+    page.reload()
+    page.get_by_text("transactions", exact=True).first.wait_for(timeout=_TEXT_MS)
+
+
+def _cards(page: "Page", last: date) -> None:
+    """As the graph, near enough that each dataset shows its checks and partitions."""
+    _graph(page, last)
+    page.get_by_text("30 partitions").first.wait_for(timeout=_TEXT_MS)
 
 
 def _backfill(page: "Page", last: date) -> None:
@@ -72,13 +81,18 @@ def _backfill(page: "Page", last: date) -> None:
 
 def _failed_check(page: "Page", last: date) -> None:
     page.get_by_text(f"{last}: P-bad-ratio").first.wait_for(timeout=_TEXT_MS)
-    page.get_by_text("Hide navigation").click()
 
 
 def _columns(page: "Page", last: date) -> None:
     del last
     page.get_by_text("created_date_key").first.wait_for(timeout=_TEXT_MS)
-    page.get_by_text("Hide navigation").click()
+
+
+def _fold_navigation(page: "Page", url: str) -> None:
+    """Once, for all pages of the window: what remains is legible at the size of a page."""
+    page.goto(url)
+    page.get_by_text("Hide navigation").click(timeout=_TEXT_MS)
+    page.close()
 
 
 def _whole(page: "Page") -> None:
@@ -97,7 +111,7 @@ def _dialog(page: "Page") -> "FloatRect | None":
 
 PICTURES: Final = (
     Picture("lineage", graph_path(_WAY), (1762, 520), _graph, _without_bars),
-    Picture("assets", graph_path(_WAY[1:6]), (1622, 800), _graph, _without_bars),
+    Picture("assets", graph_path(_WAY[1:6]), (1622, 800), _cards, _without_bars),
     Picture("backfill", graph_path(_WAY[1:6]), (1300, 900), _backfill, _dialog),
     Picture(
         "failed-check",
@@ -143,9 +157,12 @@ def take(pictures: Iterable[Picture], url: str, last: date, folder: Path, *, is_
         # Chromium refuses its sandbox to root; the only pages it sees are our own.
         arguments = ["--no-sandbox"] if is_root else []
         with driver.chromium.launch(executable_path=executable, args=arguments) as chromium:
+            window = chromium.new_context(device_scale_factor=2)
+            _fold_navigation(window.new_page(), url)
             for picture in pictures:
                 width, height = picture.size
-                page = chromium.new_page(viewport={"width": width, "height": height}, device_scale_factor=2)
+                page = window.new_page()
+                page.set_viewport_size({"width": width, "height": height})
                 page.goto(f"{url}{picture.path}")
                 picture.steps(page, last)
                 page.wait_for_timeout(_SETTLE_MS)
