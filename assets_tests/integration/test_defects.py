@@ -16,6 +16,11 @@ TABLES = {
     "merchants": "merchant_id",
     "customers": "customer_id",
     "payment_methods": "payment_method_id",
+    "devices": "device_id",
+    "refunds": "refund_id",
+    "disputes": "dispute_id",
+    "subscriptions": "subscription_id",
+    "consents": "consent_id",
 }
 
 

@@ -56,12 +56,12 @@ def test_good_rows_arrive_with_their_event_times_and_load(empty_source: Stack, t
     """A backfill of those days finds them by history, and tells them from rows that came before by the load."""
     report = loaded(empty_source, written(tmp_path, *GOOD))
     assert (report.rows, report.inserted, report.customers, report.merchants) == (3, 3, 2, 2)
-    assert (str(report.first_day), str(report.last_day)) == ("2026-02-01", "2026-02-03")
+    assert (str(report.first_day), str(report.last_day)) == ("2026-02-01", "2026-02-08")
     found = rows(
         empty_source,
         "SELECT transaction_id, amount_minor, captured_minor, status, updated_at::date::text, load_id LIKE 'load-%',"
         " is_customer_known AND is_merchant_known, customer_token LIKE 'tok\\_%'"
-        " FROM oltp.transactions_history ORDER BY 1",
+        " FROM oltp.transactions_history WHERE version = 1 ORDER BY 1",
     )
     assert found == [
         ("t1", 1250, 1250, "succeeded", "2026-02-03", True, True, True),
@@ -128,11 +128,11 @@ def test_a_load_that_breaks_leaves_nothing(
 
 
 def test_rows_from_scattered_years_make_only_their_days(empty_source: Stack, tmp_path: Path) -> None:
-    """A file with one old row must not make a partition for each day between."""
+    """A file with one old row must not make a partition for each day between; its dispute makes one."""
     counted = "SELECT count(*) FROM pg_class WHERE relname LIKE 'transactions\\_history\\_p%'"
     before = rows(empty_source, counted)[0][0]
     loaded(empty_source, written(tmp_path, GOOD[0], GOOD[1].replace("2026-02-01", "2012-02-01")))
-    assert rows(empty_source, counted)[0][0] == before + 3  # type: ignore[operator]
+    assert rows(empty_source, counted)[0][0] == before + 4  # type: ignore[operator]
     assert rows(empty_source, "SELECT sum(row_count)::int FROM oltp.default_partition_rows()") == [(0,)]
 
 
@@ -141,7 +141,7 @@ def test_the_command_says_what_to_run_next(empty_source: Stack, tmp_path: Path) 
     result = CliRunner().invoke(app, ["load", str(written(tmp_path, *GOOD, "t9,x,c,m,EUR,1,,,,,"))])
     assert result.exit_code == 0, result.output
     assert "3 loaded, 0 there already, 1 rejected" in result.output
-    assert "payments backfill --from 2026-02-01 --to 2026-02-03" in result.output
+    assert "payments backfill --from 2026-02-01 --to 2026-02-08" in result.output
     assert str(empty_source.home / "loads") in result.output
 
 
@@ -155,3 +155,29 @@ def test_the_command_ends_in_one_sentence_when_it_cannot(empty_source: Stack, tm
     with pytest.raises(psycopg.OperationalError, match="port 1"):
         load(written(tmp_path, *GOOD), source, lambda _done, _total: None)
     assert not (tmp_path / "rejected").exists()
+
+
+def test_a_fraud_is_known_by_its_dispute_days_later_alone(empty_source: Stack, tmp_path: Path) -> None:
+    """The flag beside the payment would be known before anybody can know, and make every model look perfect."""
+    more = (
+        "t4,2026-02-03T10:00:00Z,c2,m1,EUR,5.00,failed,,FR,,true",
+        "t5,2026-02-04T10:00:00Z,c2,m1,EUR,5.00,refunded,2026-03-01T10:00:00Z,FR,,1",
+        "t6,2026-05-30T10:00:00Z,c2,m1,EUR,5.00,,,FR,,yes",
+        "t7,2026-02-04T10:00:00Z,c2,m1,EUR,5.00,,,FR,,perhaps",
+    )
+    path = written(tmp_path, *GOOD, *more)
+    report = loaded(empty_source, path)
+    assert (report.inserted, report.rejected, report.disputes, report.disputes_to_come) == (6, 1, 2, 1)
+    columns = "transaction_id, amount_minor, reason_code, status, created_at::text, op, is_transaction_known"
+    assert rows(empty_source, f"SELECT {columns} FROM oltp.disputes_history ORDER BY 1") == [
+        ("t2", 1250, "fraudulent", "needs_response", "2026-02-08 11:00:00+00", "c", True),
+        ("t5", 500, "fraudulent", "needs_response", "2026-03-01 10:00:01+00", "c", True),
+    ]
+    steps = "SELECT transaction_id, version, previous_status, updated_at::text FROM oltp.transactions_history"
+    assert rows(empty_source, f"{steps} WHERE status = 'disputed' ORDER BY 1") == [
+        ("t2", 2, "succeeded", "2026-02-08 11:00:00+00"),
+        ("t5", 2, "refunded", "2026-03-01 10:00:01+00"),
+    ]
+    assert str(report.last_day) == "2026-05-30"
+    again = loaded(empty_source, path)
+    assert (again.inserted, again.skipped, again.rejected, again.disputes, again.disputes_to_come) == (0, 6, 1, 0, 1)

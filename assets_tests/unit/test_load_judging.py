@@ -124,7 +124,10 @@ def test_no_row_is_lost_between_good_and_rejected() -> None:
 
 def test_the_fraud_flag_does_not_pass() -> None:
     """A label among the features would make every model look perfect."""
-    assert "is_fraud" not in judged({"is_fraud": "true"}).good.columns
+    verdict = judged({"is_fraud": "True"})
+    assert "is_fraud" not in verdict.good.columns
+    assert verdict.frauds.to_list() == verdict.good["transaction_id"].to_list()
+    assert judged({"is_fraud": "0"}).frauds.is_empty()
 
 
 def columns(**changed: str | float | Decimal | datetime) -> pl.DataFrame:

@@ -5,13 +5,17 @@ Belongs here: options, progress bars and sentences. Does not: what is written (o
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from payments_platform.commands.live import show_live
+
+if TYPE_CHECKING:
+    from payments_platform.oltp.simulator.run import Written
 
 app = typer.Typer()
 # The source makes no partitions for days before.
@@ -102,16 +106,27 @@ def _write_days(days: int, per_day: int, last: date, seed: int, defects: float) 
         target = Target(address, settings.token_key(), last, advance, settings.home / "simulator")
         written = simulate(World(seed, per_day, defects), first, target)
     seconds = (datetime.now(UTC) - started).total_seconds()
-    if not written.versions:
-        _say(f"Nothing to do: {first} to {last} with this seed, size and share of defects are there already.")
+    _say_written(written, seconds, f"{first} to {last}")
+    _say(f"Next: payments backfill --from {first} --to {last}")
+
+
+def _say_written(written: "Written", seconds: float, asked: str) -> None:
+    if not written.tables:
+        _say(f"Nothing to do: {asked} with this seed, size and share of defects are there already.")
     else:
         _say(
             f"{written.transactions:,} transactions, {written.versions:,} versions on {written.days} days in"
             f" {seconds:.1f} s ({written.transactions / seconds:,.0f} transactions/s);"
             f" {written.skipped_days} days were there already.",
         )
+        table = Table("table", "versions")
+        for name, count in sorted(written.tables.items()):
+            table.add_row(name, f"{count:,}")
+        _err.print(table)
     _say(f"Planted defects: {written.defects:,}, listed in {written.truth}")
-    _say(f"Next: payments backfill --from {first} --to {last}")
+    _say(
+        f"Payments nobody consented to: {written.frauds:,}, listed in {written.fraud_truth}; disputes tell days later."
+    )
 
 
 @app.command()
@@ -120,6 +135,9 @@ def load(
     merchant_country: Annotated[
         str, typer.Option(metavar="XX", help="Country of new merchants that the file names none for.")
     ] = "US",
+    dispute_delay_days: Annotated[
+        float, typer.Option(min=0, max=365, help="Days from a payment with is_fraud to its dispute.")
+    ] = 7.0,
 ) -> None:
     """Load your own transactions: all good rows of FILE in one transaction, or none.
 
@@ -127,8 +145,9 @@ def load(
     or amount_minor (integer). Optional: status (default succeeded), updated_at (default created_at),
     payment_method_id, device_id, country, mcc, description, is_fraud. Times without a zone are UTC.
 
-    Customers and merchants that FILE names are created. is_fraud is accepted and not stored: it will open disputes once
-    the platform has them. Exchange rates of days that have none are invented. Repeating a load writes nothing twice.
+    Customers and merchants that FILE names are created. A payment with is_fraud true is disputed as fraudulent some
+    days later; the flag itself is stored nowhere. Exchange rates of days that have none are invented. Repeating a load
+    writes nothing twice, and opens the disputes whose time has come since.
     """
     from payments_platform.money import COUNTRIES
     from payments_platform.oltp.loading.run import Source, load
@@ -145,12 +164,15 @@ def load(
         def advance(done: int, total: int) -> None:
             bar.update(task, description="rows", completed=done, total=total)
 
-        report = load(file, Source(address, key, now, merchant_country, settings.home / "loads"), advance)
+        delay = timedelta(days=dispute_delay_days)
+        report = load(file, Source(address, key, now, merchant_country, settings.home / "loads", delay), advance)
     seconds = (datetime.now(UTC) - now).total_seconds()
     _say(
         f"{report.rows:,} rows read in {seconds:.1f} s: {report.inserted:,} loaded, {report.skipped:,} there already,"
         f" {report.rejected:,} rejected; {report.customers:,} customers and {report.merchants:,} merchants created.",
     )
+    if report.disputes or report.disputes_to_come:
+        _say(f"Fraudulent payments: {report.disputes:,} disputes opened, {report.disputes_to_come:,} not due yet.")
     if report.ignored_columns:
         _say(f"Ignored columns: {', '.join(report.ignored_columns)}")
     if report.rejects is not None:

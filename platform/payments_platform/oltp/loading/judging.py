@@ -19,15 +19,22 @@ _LONGEST_ID: Final = 200
 _FIRST_YEAR: Final = 2010
 _TEXTS: Final = (*("transaction_id", "customer_id", "merchant_id", "payment_method_id", "device_id", "description"),)
 _UTC_MICROS: Final = pl.Datetime("us", "UTC")
+_TRUE, _FALSE = ("true", "t", "yes", "1", "1.0"), ("false", "f", "no", "0", "0.0")
+_fraud: Final = pl.col("is_fraud").str.to_lowercase()
 _PAID: Final = ("succeeded", "refunded", "partially_refunded", "disputed")
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Rows typed and complete, and rows refused: line, reason and the values as they came."""
+    """Rows typed and complete, and rows refused: line, reason and the values as they came.
+
+    ``frauds`` holds the ids of good payments that the file calls frauds: kept apart, so that the flag is no column of
+    anything that is stored.
+    """
 
     good: pl.DataFrame
     rejected: pl.DataFrame
+    frauds: pl.Series
 
 
 def judge(rows: pl.DataFrame, now: datetime) -> Judged:
@@ -41,9 +48,10 @@ def judge(rows: pl.DataFrame, now: datetime) -> Judged:
         "line",
         reason=pl.concat_str(pl.lit("transaction_id is on line "), "first_line", pl.lit(" already")),
     )
-    good = sound.filter(pl.col("line") == pl.col("first_line")).select(_LOADED)
+    chosen = sound.filter(pl.col("line") == pl.col("first_line"))
+    good, frauds = chosen.select(_LOADED), chosen.filter(_fraud.is_in(_TRUE))["transaction_id"]
     bad = pl.concat([reasoned.filter(pl.col("reason") != "").select("line", "reason"), twice.select("line", "reason")])
-    return Judged(good, bad.join(rows, on="line").sort("line"))
+    return Judged(good, bad.join(rows, on="line").sort("line"), frauds)
 
 
 def _typed(rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -111,6 +119,7 @@ def _reasons(now: datetime) -> list[pl.Expr]:
         (~col("status").is_in(STATUSES), f"status is none of {', '.join(STATUSES)}"),
         (~col("country").is_in(COUNTRIES), "country is no ISO 3166-1 alpha-2 code"),
         (~col("mcc").str.contains(r"^\d{4}$"), "mcc is not four digits"),
+        (~_fraud.is_in((*_TRUE, *_FALSE)), "is_fraud is neither true nor false"),
     ]
     return [pl.when(applies.fill_null(value=False)).then(pl.lit(text)) for applies, text in checks]
 

@@ -6,13 +6,14 @@ Belongs here: the order of the steps and the file of rejected rows. Does not: th
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 
 from payments_platform.clients.postgres import PostgresAddress
 from payments_platform.oltp.loading import reading
+from payments_platform.oltp.loading.disputing import Frauds
 from payments_platform.oltp.loading.judging import judge
 from payments_platform.oltp.loading.writing import NOTHING, Load, write
 from payments_platform.settings import TokenKey
@@ -28,6 +29,8 @@ class Report:
     rejected: int
     customers: int
     merchants: int
+    disputes: int
+    disputes_to_come: int
     first_day: date | None
     last_day: date | None
     ignored_columns: tuple[str, ...]
@@ -36,13 +39,17 @@ class Report:
 
 @dataclass(frozen=True)
 class Source:
-    """Where to load to, and what the file cannot say: the present moment, the country of merchants without one."""
+    """Where to load to, and what the file cannot say.
+
+    That is the present moment, the country of merchants without one, and how long after a fraud its dispute opens.
+    """
 
     address: PostgresAddress
     key: TokenKey
     now: datetime
     country_code: str
     rejects_folder: Path
+    dispute_delay: timedelta = timedelta(days=7)
 
 
 def load(path: Path, source: Source, progress: Callable[[int, int], None]) -> Report:
@@ -64,7 +71,8 @@ def load(path: Path, source: Source, progress: Callable[[int, int], None]) -> Re
 
     progress(0, total)
     target = Load(source.address, source.key, f"load-{digest}", source.country_code, advance)
-    written = write(judged.good, target) if total else NOTHING
+    frauds = Frauds(judged.frauds, source.dispute_delay, source.now)
+    written = write(judged.good, frauds, target) if total else NOTHING
     refused = written.refused.join(rows, on="line")
     rejected = pl.concat([judged.rejected, refused.select(judged.rejected.columns)]).sort("line")
     return Report(
@@ -74,6 +82,8 @@ def load(path: Path, source: Source, progress: Callable[[int, int], None]) -> Re
         rejected.height,
         written.customers,
         written.merchants,
+        written.disputes,
+        written.disputes_to_come,
         written.first_day,
         written.last_day,
         ignored,

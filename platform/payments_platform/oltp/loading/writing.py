@@ -12,6 +12,7 @@ import polars as pl
 
 from payments_platform.clients.postgres import PostgresAddress, connect
 from payments_platform.oltp import rates
+from payments_platform.oltp.loading.disputing import Frauds, days_of, open_disputes
 from payments_platform.oltp.simulator import writer
 from payments_platform.oltp.tokens import mint
 from payments_platform.settings import TokenKey
@@ -39,12 +40,14 @@ class Loaded:
     skipped: int
     customers: int
     merchants: int
+    disputes: int
+    disputes_to_come: int
     first_day: date | None
     last_day: date | None
     refused: pl.DataFrame
 
 
-NOTHING: Final = Loaded(0, 0, 0, 0, None, None, pl.DataFrame(schema={"line": pl.Int64, "reason": pl.String}))
+NOTHING: Final = Loaded(0, 0, 0, 0, 0, 0, None, None, pl.DataFrame(schema={"line": pl.Int64, "reason": pl.String}))
 
 
 @dataclass(frozen=True)
@@ -58,14 +61,14 @@ class Load:
     progress: Callable[[int], None]
 
 
-def write(good: pl.DataFrame, load: Load) -> Loaded:
-    """Insert the rows that the source lacks; all of them or, when anything fails, none.
+def write(good: pl.DataFrame, frauds: Frauds, load: Load) -> Loaded:
+    """Insert the rows that the source lacks and dispute the frauds; all of it or, when anything fails, nothing.
 
     A row that is there with the same content is skipped, with another content refused. Event time of every row is its
     updated_at, so that extracting those days again finds it.
     """
     with connect(load.address, name="load") as session:
-        _make_partitions(session, good)
+        _make_partitions(session, good, frauds)
     with connect(load.address, name="load") as session:
         writer.begin(session, load.load_id)
         rates.write(session, _rates(good), load.load_id)
@@ -76,13 +79,18 @@ def write(good: pl.DataFrame, load: Load) -> Loaded:
         writer.insert(session, "customers", customers)
         session.execute(_STAGING)
         chunks = [_insert(session, chunk, load) for chunk in open_rows.iter_slices(_CHUNK_ROWS)]
-    refused = pl.concat([retired, *(chunk.refused for chunk in chunks)])
+        conflicts = pl.concat([chunk.refused for chunk in chunks])
+        disputed = open_disputes(session, open_rows.join(conflicts, on="line", how="anti"), frauds)
+    refused = pl.concat([retired, conflicts])
     days = [day for chunk in chunks for day in (chunk.first_day, chunk.last_day) if day is not None]
+    days += [moment.date() for moment in disputed.days]
     return Loaded(
         sum(chunk.inserted for chunk in chunks),
         sum(chunk.skipped for chunk in chunks),
         customers.height,
         merchants.height,
+        disputed.count,
+        disputed.to_come,
         min(days, default=None),
         max(days, default=None),
         refused,
@@ -104,9 +112,10 @@ def _span(rows: pl.DataFrame) -> tuple[date | None, date | None]:
     return first, last
 
 
-def _make_partitions(session: "Session", good: pl.DataFrame) -> None:
-    """Months and days that the rows fall on, and no others: files may jump over years."""
-    days = pl.concat([good["created_at"], good["updated_at"]]).dt.date().unique().sort()
+def _make_partitions(session: "Session", good: pl.DataFrame, frauds: Frauds) -> None:
+    """Months and days that the rows and their disputes fall on, and no others: files may jump over years."""
+    changed = pl.concat([good["created_at"], good["updated_at"]]).dt.date()
+    days = pl.concat([changed, days_of(good, frauds)]).unique().sort()
     frame = days.to_frame("day").with_columns(
         run=(pl.col("day").diff() > pl.duration(days=1)).fill_null(value=False).cum_sum()
     )

@@ -16,6 +16,8 @@ _SECOND, _MINUTE, _HOUR, _DAY = 1_000_000, 60_000_000, 3_600_000_000, 86_400_000
 # How payments begin: paid at once, refused at once, debited from a bank (pending first), card captured days later.
 _AT_ONCE, _REFUSED, _DEBIT, _CAPTURED_LATER = range(4)
 _BEGINNINGS: Final = np.array([0.85, 0.91, 0.955, 1.0])
+# Share of the disputed frauds in which the merchant is right all the same.
+_FRAUD_WON: Final = 0.15
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,16 @@ class Lives:
 
 
 @dataclass(frozen=True)
+class Fates:
+    """What is fixed beforehand for some payments: refused or paid at once, disputed weeks later, or months later."""
+
+    rows: np.ndarray
+    is_refused: np.ndarray
+    is_disputed: np.ndarray
+    is_late: np.ndarray
+
+
+@dataclass(frozen=True)
 class Told:
     """First state of every payment, and all later steps in the order of each payment's life."""
 
@@ -58,16 +70,17 @@ class Told:
     steps: tuple[Step, ...]
 
 
-def tell(random: np.random.Generator, created: np.ndarray, amount: np.ndarray) -> Told:
+def tell(random: np.random.Generator, created: np.ndarray, amount: np.ndarray, fates: Fates) -> Told:
     """Tell the lives of a day's payments. All amounts in minor units, all instants in microseconds since 1970."""
     count = len(created)
     beginning = np.searchsorted(_BEGINNINGS, random.random(count), side="right")
+    beginning[fates.rows] = np.where(fates.is_refused, _REFUSED, _AT_ONCE)
     status = np.array([SUCCEEDED, FAILED, PENDING, PROCESSING])[beginning]
     captured = np.where(beginning == _AT_ONCE, amount, 0)
     lives = Lives(created.copy(), amount, status.copy(), captured.copy(), np.zeros(count, dtype=np.int64))
     _debit(random, lives, np.flatnonzero(beginning == _DEBIT))
     _capture(random, lives, np.flatnonzero(beginning == _CAPTURED_LATER))
-    _afterwards(random, lives)
+    _afterwards(random, lives, fates)
     return Told(status, captured, tuple(lives.told))
 
 
@@ -92,13 +105,16 @@ def _capture(random: np.random.Generator, lives: Lives, rows: np.ndarray) -> Non
     lives.change(rows, _wait(random, len(rows), 1 * _HOUR, 5 * _DAY), SUCCEEDED)
 
 
-def _afterwards(random: np.random.Generator, lives: Lives) -> None:
+def _afterwards(random: np.random.Generator, lives: Lives, fates: Fates) -> None:
     """Refunds in full or in parts, disputes won or lost, days later."""
     fate = random.random(len(lives.at))
+    fate[fates.rows] = 1.0
     paid = (lives.status == SUCCEEDED) & (lives.captured >= 4)
     _refund(random, lives, np.flatnonzero(paid & (fate < 0.030)))
     _refund_part(random, lives, np.flatnonzero(paid & (fate >= 0.030) & (fate < 0.045)))
-    _dispute(random, lives, np.flatnonzero(paid & (fate >= 0.045) & (fate < 0.049)))
+    _dispute(random, lives, np.flatnonzero(paid & (fate >= 0.045) & (fate < 0.049)), (2 * _DAY, 40 * _DAY), 0.5)
+    _dispute(random, lives, fates.rows[fates.is_disputed & ~fates.is_late], (1 * _DAY, 35 * _DAY), _FRAUD_WON)
+    _dispute(random, lives, fates.rows[fates.is_disputed & fates.is_late], (20 * _DAY, 50 * _DAY), _FRAUD_WON)
 
 
 def _refund(random: np.random.Generator, lives: Lives, rows: np.ndarray) -> None:
@@ -117,10 +133,12 @@ def _refund_part(random: np.random.Generator, lives: Lives, rows: np.ndarray) ->
     _refund(random, lives, rows[again > 0.85])
 
 
-def _dispute(random: np.random.Generator, lives: Lives, rows: np.ndarray) -> None:
-    """Opened weeks later; half are won and stand, half are lost and refunded."""
-    lives.change(rows, _wait(random, len(rows), 2 * _DAY, 40 * _DAY), DISPUTED)
-    won = random.random(len(rows)) < 0.5
+def _dispute(
+    random: np.random.Generator, lives: Lives, rows: np.ndarray, wait: tuple[int, int], won_share: float
+) -> None:
+    """Opened weeks later; those that are won stand, the lost are refunded."""
+    lives.change(rows, _wait(random, len(rows), *wait), DISPUTED)
+    won = random.random(len(rows)) < won_share
     lives.change(rows[won], _wait(random, int(won.sum()), 5 * _DAY, 20 * _DAY), SUCCEEDED)
     lost = rows[~won]
     lives.refunded[lost] = lives.captured[lost]

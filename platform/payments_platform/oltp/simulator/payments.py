@@ -1,6 +1,7 @@
 """The payments of one day: who pays whom, how much, from where, and every later version.
 
-Belongs here: rows of transactions and of their changes. Does not: lives (lifecycle.py), defects, writing.
+Belongs here: rows of transactions and of their changes. Does not: lives (lifecycle.py), which payments are frauds
+(fraud.py), defects, writing.
 """
 
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ import polars as pl
 
 from payments_platform.contracts.payments import STATUSES
 from payments_platform.oltp import rates
-from payments_platform.oltp.simulator import lifecycle, people, profiles, seasons
+from payments_platform.oltp.simulator import devices, fraud, lifecycle, people, profiles, seasons
+from payments_platform.oltp.simulator.reversals import Reversals, reversals
 from payments_platform.oltp.simulator.world import Stream, World, instants, weighted
 
 _CENTS: Final = 10_000_000
 _ARRIVAL_SHARE: Final = 0.02
+_PURGED_SHARE: Final = 0.01
 _MEDIANS: Final = np.array([trade.median_usd_minor for trade in profiles.TRADES], dtype=np.float64)
 _LEVELS: Final = np.array([rates.level(currency) for currency in profiles.CURRENCIES], dtype=np.float64)
 _SCALES: Final = np.array([10**exponent for exponent in profiles.EXPONENTS], dtype=np.int64)
@@ -35,14 +38,19 @@ class Crowd:
 
 @dataclass(frozen=True)
 class DayOfPayments:
-    """First and later versions of a day's payments.
+    """First and later versions of a day's payments, and what goes with them.
 
     ``rows`` holds the first version of each payment, in the order of time; ``changes`` holds transaction_id,
-    created_at, version (2, 3, …), updated_at, status, captured_minor and refunded_minor of the later ones.
+    created_at, version (2, 3, …), updated_at, status, captured_minor and refunded_minor of the later ones; ``deletes``
+    the key and instant of those that a nightly purge removes; ``frauds`` transaction_id, pattern and is_disputed of
+    those that nobody consented to: the truth, which is written nowhere.
     """
 
     rows: pl.DataFrame
     changes: pl.DataFrame
+    deletes: pl.DataFrame
+    reversals: Reversals
+    frauds: pl.DataFrame
 
 
 def crowd(world: World, merchants: people.People, trades: np.ndarray, customers: people.Customers) -> Crowd:
@@ -60,17 +68,22 @@ def pay(world: World, everyone: Crowd, arrivals: people.Customers, day: date) ->
     """All payments that begin on the day, with everything that will happen to them."""
     random = world.random(Stream.PAYMENTS, day)
     count = seasons.payments_on(day, world.per_day)
-    created = seasons.times(random, day, count)
+    frauds = fraud.plan(world, day, count)
+    created, places = _in_time(seasons.times(random, day, count - len(frauds.at)), frauds.at)
     merchant = weighted(random, everyone.merchant_weights, count)
     payer = _payers(random, everyone, len(arrivals.ids), count)
+    merchant[places], payer[places] = frauds.merchant, frauds.payer
     currency, minor = _money(random, everyone, arrivals, merchant, payer)
-    told = lifecycle.tell(world.random(Stream.LIFECYCLE, day), created, minor)
+    minor[places] = _of_cents(frauds.cents, currency[places])
+    is_late = frauds.pattern == fraud.COLLUSION
+    fates = lifecycle.Fates(places, frauds.is_refused, frauds.is_disputed, is_late)
+    told = lifecycle.tell(world.random(Stream.LIFECYCLE, day), created, minor, fates)
     ids = world.ids("txn_", np.arange(count) + day.toordinal() * 10_000_000, 14)
     rows = pl.DataFrame(
         {
             "transaction_id": ids,
             "merchant_id": everyone.merchants.ids.gather(merchant),
-            **_payer_columns(random, everyone, arrivals, payer),
+            **_payer_columns(random, everyone, arrivals, payer, day),
             "amount": decimal_text(minor, currency),
             "amount_minor": minor,
             "captured_minor": told.captured,
@@ -82,13 +95,92 @@ def pay(world: World, everyone: Crowd, arrivals: people.Customers, day: date) ->
             "updated_at": instants(created),
         }
     )
-    return DayOfPayments(rows, _changes(rows, told.steps))
+    rows = _by_attackers(world, day, rows, frauds, places)
+    changes = _changes(rows, told.steps)
+    truth = _truth(ids, frauds, places)
+    purged = _purged(random, rows, changes)
+    return DayOfPayments(rows, changes, purged, reversals(world, day, rows, changes, truth["transaction_id"]), truth)
+
+
+def _in_time(ordinary: np.ndarray, frauds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All instants in the order of time, and the places of the frauds among them."""
+    created = np.concatenate((ordinary, frauds))
+    order = np.argsort(created, kind="stable")
+    places = np.empty(len(created), dtype=np.int64)
+    places[order] = np.arange(len(created))
+    return created[order], places[len(ordinary) :]
+
+
+def _of_cents(cents: np.ndarray, currency: np.ndarray) -> np.ndarray:
+    """US cents as a round amount of about that value, in minor units."""
+    exact = cents * _CENTS / _LEVELS[currency] * _SCALES[currency]
+    digits = 10.0 ** np.maximum(np.floor(np.log10(np.maximum(exact, 1.0))) - 1, 0.0)
+    minor: np.ndarray = np.maximum(np.rint(np.rint(exact / digits) * digits).astype(np.int64), 1)
+    return minor
+
+
+def _by_attackers(world: World, day: date, rows: pl.DataFrame, frauds: fraud.Plan, places: np.ndarray) -> pl.DataFrame:
+    """The rows of frauds with the attacker's device, network and country, where there is one."""
+    found = pl.DataFrame(
+        {
+            "place": places,
+            "device": fraud.device_ids(world, day, frauds.device),
+            "number": frauds.device,
+            "host": frauds.host,
+            "country": people.place_codes(np.maximum(frauds.place, 0)),
+            "abroad": frauds.place,
+        }
+    ).select(
+        pl.col("place").cast(pl.UInt32),
+        device=pl.when(pl.col("number") >= 0).then("device"),
+        address=pl.when(pl.col("host") >= 0).then(pl.lit(profiles.NETWORKS[1]) + pl.col("host").cast(pl.String)),
+        country=pl.when(pl.col("abroad") >= 0).then("country"),
+    )
+    joined = rows.with_row_index("place").join(found, on="place", how="left", maintain_order="left")
+    return joined.with_columns(
+        device_id=pl.coalesce("device", "device_id"),
+        ip_address=pl.coalesce("address", "ip_address"),
+        country_code=pl.coalesce("country", "country_code"),
+    ).select(rows.columns)
+
+
+def _truth(ids: pl.Series, frauds: fraud.Plan, places: np.ndarray) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "transaction_id": ids.gather(places),
+            "pattern": people.words(fraud.PATTERNS, frauds.pattern),
+            "is_disputed": frauds.is_disputed,
+        }
+    )
+
+
+def _purged(random: np.random.Generator, rows: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
+    """A few refused payments that a nightly purge removes, as test payments are."""
+    refused = rows.filter(status="failed").join(changes, on="transaction_id", how="anti")
+    chosen = refused.filter(pl.Series(random.random(refused.height) < _PURGED_SHARE))
+    at = pl.col("created_at").dt.truncate("1d") + pl.duration(days=1, hours=3)
+    return chosen.select("transaction_id", key="transaction_id", at=at)
 
 
 def part_of(told: DayOfPayments, first: int, count: int) -> DayOfPayments:
-    """``count`` payments of a day from the given one on, with their changes."""
+    """``count`` payments of a day from the given one on, with all that goes with them."""
     rows = told.rows.slice(first, count)
-    return DayOfPayments(rows, told.changes.join(rows.select("transaction_id"), on="transaction_id", how="semi"))
+    if rows.height == told.rows.height:
+        return told
+    ids, back = rows.select("transaction_id"), told.reversals
+
+    def of_part(frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.join(ids, on="transaction_id", how="semi")
+
+    return DayOfPayments(
+        rows,
+        of_part(told.changes),
+        of_part(told.deletes),
+        Reversals(
+            *(of_part(frame) for frame in (back.refunds, back.disputes, back.refund_deletes, back.dispute_deletes))
+        ),
+        of_part(told.frauds),
+    )
 
 
 def decimal_text(minor: np.ndarray, currency: np.ndarray) -> pl.Series:
@@ -124,7 +216,7 @@ def _money(
 
 
 def _payer_columns(
-    random: np.random.Generator, everyone: Crowd, arrivals: people.Customers, payer: np.ndarray
+    random: np.random.Generator, everyone: Crowd, arrivals: people.Customers, payer: np.ndarray, day: date
 ) -> dict[str, pl.Series]:
     regular = everyone.customers
     ids = pl.concat([regular.ids, arrivals.ids]).gather(payer)
@@ -136,9 +228,7 @@ def _payer_columns(
         "customer_token": pl.concat([regular.tokens, arrivals.tokens]).gather(payer),
         "payment_method_id": people.method_ids(ids, people.words(("1", "2"), second.astype(np.int64))),
         "country_code": people.place_codes(places),
-        "device_id": pl.select(
-            pl.lit("dev_") + ids.str.slice(4) + people.words(("a", "b"), (random.random(len(payer)) < 0.2).astype(int))
-        ).to_series(),
+        "device_id": devices.used(random, len(regular.ids), payer, ids, day),
     }
 
 

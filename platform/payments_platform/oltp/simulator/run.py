@@ -5,14 +5,15 @@ One thread makes up the days in order; sessions write their parts, as many at a 
 is interrupted, the next run goes on with the part that is missing; what is there is never written again.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -21,11 +22,12 @@ from payments_platform.clients.postgres import PostgresAddress, connect
 from payments_platform.contracts.reference import RATE_SERIES_DAYS
 from payments_platform.errors import ExplainedError
 from payments_platform.oltp import rates
-from payments_platform.oltp.simulator import defects, people, writer
-from payments_platform.oltp.simulator.changes import people_changes
-from payments_platform.oltp.simulator.payments import Crowd, DayOfPayments, crowd, part_of, pay
+from payments_platform.oltp.simulator import consents, devices, people, subscriptions, writer
+from payments_platform.oltp.simulator.changes import PeopleChanges, people_changes
+from payments_platform.oltp.simulator.days import Day, Truth, tell_day
+from payments_platform.oltp.simulator.payments import Crowd, crowd, part_of
 from payments_platform.oltp.simulator.seasons import payments_on
-from payments_platform.oltp.simulator.world import World, day_end
+from payments_platform.oltp.simulator.world import Stream, World, day_end
 from payments_platform.settings import TokenKey
 from payments_platform.vocabulary import days_between
 
@@ -41,6 +43,9 @@ PART_ROWS: Final = 25_000
 _AHEAD: Final = 2
 # Longer than the longest life of a payment: days further back have nothing left to continue.
 _LIFE: Final = timedelta(days=80)
+_TRANSACTIONS: Final = ("transactions", "transaction_id")
+_REFUNDS: Final = ("refunds", "refund_id")
+_DISPUTES: Final = ("disputes", "dispute_id")
 _NEVER: Final = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -50,14 +55,25 @@ class SimulationRefused(ExplainedError):
 
 @dataclass(frozen=True)
 class Written:
-    """What a simulation wrote. ``days`` are those that got new rows, ``truth`` is the file of the planted defects."""
+    """What a simulation wrote. ``days`` are those that got new rows; ``tables`` counts the versions of each table.
+
+    ``truth`` is the file of the planted defects, ``fraud_truth`` that of the payments nobody consented to: those of the
+    days asked for, also when an earlier run wrote them.
+    """
 
     days: int
     transactions: int
-    versions: int
+    tables: Mapping[str, int]
     skipped_days: int
     defects: int
     truth: Path
+    frauds: int
+    fraud_truth: Path
+
+    @property
+    def versions(self) -> int:
+        """Versions of payments."""
+        return self.tables.get("transactions", 0)
 
 
 @dataclass(frozen=True)
@@ -69,16 +85,6 @@ class Target:
     until: date
     progress: Callable[[int, int], None]
     truth_folder: Path
-
-
-@dataclass(frozen=True)
-class _Day:
-    """All that one day adds."""
-
-    arrivals: people.Customers
-    broken: defects.BrokenPeople
-    payments: DayOfPayments
-    truth: pl.DataFrame
 
 
 def simulate(world: World, first: date, target: Target) -> Written:
@@ -97,7 +103,10 @@ class _Simulation:
         self.load_id = f"simulate-{world.name}-{target.until:%Y%m%d}"
         self.end = day_end(target.until)
         self.asked = days_between(first, target.until + timedelta(days=1))
-        self.truths: dict[date, pl.DataFrame] = {}
+        self.truths: dict[date, Truth] = {}
+        self.counts: Counter[str] = Counter()
+        self.rows_new = 0
+        self.counting = Lock()
         self.idle: SimpleQueue[Session] = SimpleQueue()
         with self.session() as session:
             self.done = writer.written_until(session, self.source)
@@ -121,26 +130,44 @@ class _Simulation:
         missing = [day for day in days if self.is_missing(day)]
         unchanged = self.unchanged()
         everyone = self.everyone()
-        counts: list[tuple[int, int]] = []
         with ThreadPoolExecutor(WRITERS) as pool:
             # First in line, so it always runs. Changes of people touch nobody who pays for the first time, and nobody
             # who leaves ever paid: their order among the payments is free.
             prepared = pool.submit(self.prepare, everyone, needed=bool(missing or unchanged))
-            changed = pool.submit(self.write_changes, unchanged, prepared)
-            writing: deque[list[Future[tuple[int, int]]]] = deque()
-            for day in missing:
+            changed = pool.submit(self.write_changes, everyone, unchanged, prepared)
+            writing: deque[list[Future[None]]] = deque()
+            for done, day in enumerate(missing):
                 writing.append(self.submit_day(pool, everyone, day, prepared))
                 if len(writing) > _AHEAD:
-                    counts.append(_sum(writing.popleft()))
-                    self.target.progress(len(counts), len(missing))
+                    _wait(writing.popleft())
+                    self.target.progress(done + 1 - _AHEAD, len(missing))
             while writing:
-                counts.append(_sum(writing.popleft()))
-                self.target.progress(len(counts), len(missing))
+                _wait(writing.popleft())
+                self.target.progress(len(missing) - len(writing), len(missing))
             prepared.result()
             changed.result()
-        truth, planted = self.tell_truth(everyone)
-        new, versions = sum(rows for rows, _ in counts), sum(rows + changes for rows, changes in counts)
-        return Written(len(missing), new, versions, len(days) - len(missing), planted, truth)
+        return self.report(everyone, len(missing), len(days) - len(missing))
+
+    def report(self, everyone: Crowd, written: int, skipped: int) -> Written:
+        """Write the truth about the days asked for, also of those that an earlier run wrote."""
+        told = [self.truths.get(day) or self.tell_day(everyone, day).truth for day in self.asked]
+        planted, frauds = pl.concat([truth.defects for truth in told]), pl.concat([truth.frauds for truth in told])
+        return Written(
+            days=written,
+            transactions=self.rows_new,
+            tables=dict(self.counts),
+            skipped_days=skipped,
+            defects=planted.height,
+            truth=self.keep("defects", planted),
+            frauds=frauds.height,
+            fraud_truth=self.keep("frauds", frauds),
+        )
+
+    def keep(self, kind: str, truth: pl.DataFrame) -> Path:
+        self.target.truth_folder.mkdir(parents=True, exist_ok=True)
+        path = self.target.truth_folder / f"{kind}-{self.world.seed}-{self.first}-{self.target.until}.parquet"
+        truth.write_parquet(path)
+        return path
 
     def days(self) -> list[date]:
         """The days asked for, and earlier ones whose payments may still change by ``until``."""
@@ -179,50 +206,65 @@ class _Simulation:
         if "start" not in self.done:
             self.write_start(everyone)
 
+    @property
+    def last_changed(self) -> str:
+        return max((part for part in self.done if part.startswith("people/")), default="people/")
+
     def unchanged(self) -> list[date]:
         """The days asked for on which nobody was changed yet.
 
         Changes are versions 2, 3, … of rows: a day before the last one written comes too late for them.
         """
-        last = max((part for part in self.done if part.startswith("people/")), default="people/")
-        return [day for day in self.asked if f"people/{day}" > last]
+        return [day for day in self.asked if f"people/{day}" > self.last_changed]
 
     def everyone(self) -> Crowd:
         merchants, trades = people.merchants(self.world, self.opened)
         return crowd(self.world, merchants, trades, people.regulars(self.world, self.opened, self.target.key))
 
     def write_start(self, everyone: Crowd) -> None:
+        owned = devices.at_start(self.world, everyone.customers, self.opened, self.target.key)
+        with self.writing("start", day_end(self.opened)) as (session, counts):
+            counts["merchants"] = writer.insert(session, "merchants", everyone.merchants.rows)
+            counts.update(writer.insert_customers(session, everyone.customers))
+            counts["devices"] = writer.insert(session, "devices", owned)
+            counts["consents"] = writer.insert(session, "consents", self.decided(everyone))
         with self.session() as session:
-            writer.begin(session, self.load_id)
-            writer.insert(session, "merchants", everyone.merchants.rows)
-            writer.insert_customers(session, everyone.customers)
-            writer.remember(
-                session, self.source, "start", day_end(self.opened), everyone.customers.rows.height, self.load_id
-            )
-        with self.session() as session:
-            session.execute("ANALYZE oltp.merchants, oltp.customers, oltp.payment_methods")
+            session.execute("ANALYZE oltp.merchants, oltp.customers, oltp.payment_methods, oltp.devices")
 
-    def write_changes(self, days: list[date], prepared: Future[None]) -> None:
-        """Write what becomes of merchants and customers, day after day."""
+    def decided(self, everyone: Crowd) -> pl.DataFrame:
+        """The consents of the start; those who may leave have some that can leave with them."""
+        return consents.decisions(self.world.random(Stream.CONSENTS), everyone.customers, self.world.dormant_count)
+
+    def write_changes(self, everyone: Crowd, days: list[date], prepared: Future[None]) -> None:
+        """Write what becomes of merchants, customers and what is theirs, day after day."""
         prepared.result()
+        if not days:
+            return
+        decided = self.decided(everyone)
+        told = subscriptions.versions(self.world, everyone, self.opened, self.end)
+        last = self.done.get(self.last_changed, _NEVER)
         for day in days:
-            self.change_people(day)
+            end = day_end(day)
+            due = told.filter(pl.col("updated_at").is_between(last, end, closed="right"))
+            self.change_people(people_changes(self.world, decided, day), due, f"people/{day}", end)
+            last = end
 
-    def change_people(self, day: date) -> None:
-        changes = people_changes(self.world, day)
-        with self.session() as session:
-            writer.begin(session, self.load_id)
-            writer.change_people(session, "merchants", "merchant_id", changes.merchants)
-            writer.change_people(session, "customers", "customer_id", changes.customers)
+    def change_people(self, changes: PeopleChanges, due: pl.DataFrame, part: str, end: datetime) -> None:
+        with self.writing(part, end) as (session, counts):
+            for table, key, changed in (
+                ("merchants", "merchant_id", changes.merchants),
+                ("customers", "customer_id", changes.customers),
+                ("payment_methods", "payment_method_id", changes.methods),
+                ("devices", "device_id", changes.devices),
+                ("consents", "consent_id", changes.consents),
+            ):
+                counts[table] = writer.change_people(session, table, key, changed)
+            counts["subscriptions"] = writer.write_versions(session, "subscriptions", "subscription_id", due)
             leaving = changes.leaving_merchants.to_list(), changes.leaving_customers.to_list()
-            writer.delete_people(session, *leaving, day_end(day))
-            writer.remember(session, self.source, f"people/{day}", day_end(day), changes.merchants.height, self.load_id)
+            counts.update(writer.delete_people(session, *leaving, end))
 
-    def tell_day(self, everyone: Crowd, day: date) -> _Day:
-        arrivals = people.newcomers(self.world, day, self.target.key)
-        broken = defects.break_people(self.world, day, self.target.key)
-        told, truth = defects.break_payments(self.world, pay(self.world, everyone, arrivals, day), day)
-        return _Day(arrivals, broken, told, pl.concat([truth, broken.truth]))
+    def tell_day(self, everyone: Crowd, day: date) -> Day:
+        return tell_day(self.world, everyone, day, self.target.key)
 
     def is_missing(self, day: date) -> bool:
         parts = range(0, payments_on(day, self.world.per_day), PART_ROWS)
@@ -233,49 +275,61 @@ class _Simulation:
 
     def submit_day(
         self, pool: ThreadPoolExecutor, everyone: Crowd, day: date, prepared: Future[None]
-    ) -> list[Future[tuple[int, int]]]:
+    ) -> list[Future[None]]:
         """Make up a day and have its parts written; who arrives is there before any of the day's payments."""
         told = self.tell_day(everyone, day)
         self.truths[day] = told.truth
         arrived = pool.submit(self.write_arrivals, told, day, prepared)
-        payments = told.payments
-        starts = range(0, payments.rows.height, PART_ROWS)
-        return [pool.submit(self.write_part, part_of(payments, n, PART_ROWS), _part(day, n), arrived) for n in starts]
+        starts = range(0, told.payments.rows.height, PART_ROWS)
+        return [pool.submit(self.write_part, told, day, first, arrived) for first in starts]
 
-    def write_arrivals(self, told: _Day, day: date, prepared: Future[None]) -> None:
+    def write_arrivals(self, told: Day, day: date, prepared: Future[None]) -> None:
         prepared.result()
         part = f"arrivals/{day}"
         if part in self.done:
             return
-        with self.session() as session:
-            writer.begin(session, self.load_id)
-            writer.insert_customers(session, told.arrivals)
-            writer.insert(session, "merchants", told.broken.merchants)
-            writer.insert(session, "customers", told.broken.customers)
-            writer.insert(session, "payment_methods", told.broken.methods)
-            writer.remember(session, self.source, part, day_end(day), told.arrivals.rows.height, self.load_id)
+        with self.writing(part, day_end(day)) as (session, counts):
+            counts.update(writer.insert_customers(session, told.arrivals))
+            counts["devices"] = writer.insert(session, "devices", told.devices)
+            counts["consents"] = writer.insert(session, "consents", told.consents)
+            for broken in told.broken_people:
+                counts[broken.table] += writer.write_versions(session, broken.table, broken.key, broken.versions)
 
-    def write_part(self, told: DayOfPayments, part: str, arrived: Future[None]) -> tuple[int, int]:
-        """Write what is missing of some payments; return the numbers of new payments and of later versions."""
+    def write_part(self, told: Day, day: date, first: int, arrived: Future[None]) -> None:
+        """Write what is missing of some payments, and of the refunds and disputes that follow them."""
         arrived.result()
-        written = self.written(part)
-        rows = told.rows if written == _NEVER else told.rows.clear()
-        changes = told.changes.filter(pl.col("updated_at").is_between(written, self.end, closed="right"))
+        name = _part(day, first)
+        since = self.written(name)
+        part = part_of(told.payments, first, PART_ROWS)
+        rows = part.rows if since == _NEVER else part.rows.clear()
+        back = part.reversals
+
+        def due(frame: pl.DataFrame, at: str = "updated_at") -> pl.DataFrame:
+            return frame.filter(pl.col(at).is_between(since, self.end, closed="right"))
+
+        with self.writing(name, self.end) as (session, counts):
+            counts["transactions"] = writer.insert(session, "transactions", rows)
+            counts["transactions"] += writer.change_payments(session, due(part.changes))
+            counts["transactions"] += writer.delete_rows(session, *_TRANSACTIONS, due(part.deletes, "at"))
+            counts["refunds"] = writer.write_versions(session, *_REFUNDS, due(back.refunds))
+            counts["refunds"] += writer.delete_rows(session, *_REFUNDS, due(back.refund_deletes, "at"))
+            counts["disputes"] = writer.write_versions(session, *_DISPUTES, due(back.disputes))
+            counts["disputes"] += writer.delete_rows(session, *_DISPUTES, due(back.dispute_deletes, "at"))
+            for broken in told.broken_reversals if first == 0 else ():
+                counts[broken.table] += writer.write_versions(session, broken.table, broken.key, due(broken.versions))
+        with self.counting:
+            self.rows_new += rows.height
+
+    @contextmanager
+    def writing(self, part: str, until: datetime) -> Iterator[tuple["Session", Counter[str]]]:
+        """One transaction that writes a part; what it counts becomes part of the report once it is committed."""
+        counts: Counter[str] = Counter()
         with self.session() as session:
             writer.begin(session, self.load_id)
-            writer.insert(session, "transactions", rows)
-            writer.change_payments(session, changes)
-            writer.remember(session, self.source, part, self.end, rows.height + changes.height, self.load_id)
-        return rows.height, changes.height
-
-    def tell_truth(self, everyone: Crowd) -> tuple[Path, int]:
-        """Write the planted defects of the days asked for, also of those that an earlier run wrote."""
-        skipped = {day: self.tell_day(everyone, day).truth for day in self.asked if day not in self.truths}
-        truth = pl.concat([(self.truths | skipped)[day] for day in self.asked])
-        self.target.truth_folder.mkdir(parents=True, exist_ok=True)
-        path = self.target.truth_folder / f"defects-{self.world.seed}-{self.first}-{self.target.until}.parquet"
-        truth.write_parquet(path)
-        return path, truth.height
+            yield session, counts
+            writer.remember(session, self.source, part, until, counts.total(), self.load_id)
+        with self.counting:
+            self.counts.update(counts)
 
 
 def _part(day: date, first: int) -> str:
@@ -283,7 +337,6 @@ def _part(day: date, first: int) -> str:
     return f"payments/{day}/{first}"
 
 
-def _sum(parts: list[Future[tuple[int, int]]]) -> tuple[int, int]:
-    """Wait for the parts of a day; return the numbers of its new payments and later versions."""
-    counts = [part.result() for part in parts]
-    return sum(rows for rows, _ in counts), sum(changes for _, changes in counts)
+def _wait(parts: list[Future[None]]) -> None:
+    for part in parts:
+        part.result()

@@ -31,6 +31,13 @@ class Stream(IntEnum):
     CHANGES = 6
     ARRIVALS = 7
     DEFECTS = 8
+    DEVICES = 9
+    ARRIVAL_DEVICES = 10
+    CONSENTS = 11
+    SUBSCRIPTIONS = 12
+    REVERSALS = 13
+    FRAUD = 14
+    RINGS = 15
 
 
 @dataclass(frozen=True)
@@ -40,11 +47,12 @@ class World:
     seed: int
     per_day: int
     defect_rate: float
+    fraud_rate: float = 0.003
 
     @cached_property
     def name(self) -> str:
         """Six hexadecimal digits, part of every id: rows of two worlds, or of two ways to make one up, never meet."""
-        text = f"{_EDITION}/{self.seed}/{self.per_day}/{self.defect_rate}"
+        text = f"{_EDITION}/{self.seed}/{self.per_day}/{self.defect_rate}/{self.fraud_rate}"
         return hashlib.sha256(text.encode()).hexdigest()[:6]
 
     @property

@@ -6,7 +6,7 @@ role that ignores row security, is one that managed servers do not hand out.
 """
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from payments_platform.oltp.simulator.people import Customers
 
     Session = psycopg.Connection[tuple[Any, ...]]
+
+_DELETE_MERCHANTS: Final = "DELETE FROM oltp.merchants WHERE merchant_id = ANY(%s)"
+# The customer last, after what belongs to them.
+_OF_CUSTOMERS: Final = (
+    *("subscriptions", "consents", "devices", "payment_methods", "customer_identities", "customers"),
+)
 
 
 def open_session(session: "Session") -> None:
@@ -49,27 +55,30 @@ def copy(session: "Session", table: str, rows: pl.DataFrame) -> None:
         stream.write(text.encode())
 
 
-def insert(session: "Session", table: str, rows: pl.DataFrame) -> None:
-    """Insert rows by one statement, so that the history trigger sees them as one set."""
+def insert(session: "Session", table: str, rows: pl.DataFrame) -> int:
+    """Insert rows by one statement, so that the history trigger sees them as one set; return how many."""
     if rows.is_empty():
-        return
+        return 0
     stage(session, "incoming", table, rows)
     columns = ", ".join(rows.columns)
     session.execute(f"INSERT INTO oltp.{table} ({columns}) SELECT {columns} FROM incoming")
     session.execute("DROP TABLE incoming")
+    return rows.height
 
 
-def insert_customers(session: "Session", customers: "Customers") -> None:
-    """Insert customers with their identities and payment methods."""
-    insert(session, "customers", customers.rows)
-    insert(session, "customer_identities", customers.identities)
-    insert(session, "payment_methods", customers.methods)
+def insert_customers(session: "Session", customers: "Customers") -> dict[str, int]:
+    """Insert customers with their identities and payment methods; return the counts."""
+    return {
+        "customers": insert(session, "customers", customers.rows),
+        "customer_identities": insert(session, "customer_identities", customers.identities),
+        "payment_methods": insert(session, "payment_methods", customers.methods),
+    }
 
 
-def change_payments(session: "Session", changes: pl.DataFrame) -> None:
+def change_payments(session: "Session", changes: pl.DataFrame) -> int:
     """Apply later versions of one day's payments, version by version: each round is one statement."""
     if changes.is_empty():
-        return
+        return 0
     stage(session, "changed", "transactions", changes)
     month = changes.select(pl.col("created_at").min().dt.truncate("1mo")).item()
     for version in changes["version"].unique().sort():
@@ -83,12 +92,43 @@ def change_payments(session: "Session", changes: pl.DataFrame) -> None:
             (version, month, month),
         )
     session.execute("DROP TABLE changed")
+    return changes.height
 
 
-def change_people(session: "Session", table: str, key: str, changes: pl.DataFrame) -> None:
+def write_versions(session: "Session", table: str, key: str, versions: pl.DataFrame) -> int:
+    """Insert first versions and apply the later ones, round by round; every column of a version is written."""
+    insert(session, table, versions.filter(version=1).drop("version"))
+    later = versions.filter(pl.col("version") > 1)
+    if not later.is_empty():
+        stage(session, "changed", table, later)
+        sets = ", ".join(f"{name} = c.{name}" for name in later.columns if name not in {key, "version", "created_at"})
+        for version in later["version"].unique().sort():
+            session.execute(
+                f"UPDATE oltp.{table} t SET {sets} FROM changed c WHERE c.version = %s AND t.{key} = c.{key}",
+                (version,),
+            )
+        session.execute("DROP TABLE changed")
+    return versions.height
+
+
+def delete_rows(session: "Session", table: str, key: str, deletes: pl.DataFrame) -> int:
+    """Delete rows by ``key``, each at its instant ``at``."""
+    for (at,), rows in deletes.sort("at").group_by("at", maintain_order=True):
+        _delete_at(session, at)
+        session.execute(f"DELETE FROM oltp.{table} WHERE {key} = ANY(%s)", (rows["key"].to_list(),))
+    session.execute("SELECT set_config('payments.event_time', 'row', true)")
+    return deletes.height
+
+
+def _delete_at(session: "Session", at: object) -> None:
+    """A deleted row has no time of its own: say when."""
+    session.execute("SELECT set_config('payments.event_time', %s, true)", (f"{at}",))
+
+
+def change_people(session: "Session", table: str, key: str, changes: pl.DataFrame) -> int:
     """Update entities; null in a change means that the value stays."""
     if changes.is_empty():
-        return
+        return 0
     stage(session, "changed", table, changes)
     values = [name for name in changes.columns if name not in {key, "updated_at"}]
     sets = ", ".join(f"{name} = coalesce(c.{name}, t.{name})" for name in values)
@@ -96,15 +136,18 @@ def change_people(session: "Session", table: str, key: str, changes: pl.DataFram
         f"UPDATE oltp.{table} t SET {sets}, updated_at = c.updated_at FROM changed c WHERE t.{key} = c.{key}",
     )
     session.execute("DROP TABLE changed")
+    return changes.height
 
 
-def delete_people(session: "Session", merchants: list[str], customers: list[str], at: datetime) -> None:
-    """Delete merchants, and customers with all that belongs to them, at one simulated instant."""
-    session.execute("SELECT set_config('payments.event_time', %s, true)", (at.isoformat(),))
-    session.execute("DELETE FROM oltp.merchants WHERE merchant_id = ANY(%s)", (merchants,))
-    for table in ("payment_methods", "customer_identities", "customers"):
-        session.execute(f"DELETE FROM oltp.{table} WHERE customer_id = ANY(%s)", (customers,))
+def delete_people(session: "Session", merchants: list[str], customers: list[str], at: datetime) -> dict[str, int]:
+    """Delete merchants, and customers with all that belongs to them, at one simulated instant; return the counts."""
+    _delete_at(session, at)
+    deleted = {"merchants": session.execute(_DELETE_MERCHANTS, (merchants,)).rowcount}
+    for table in _OF_CUSTOMERS:
+        found = session.execute(f"DELETE FROM oltp.{table} WHERE customer_id = ANY(%s)", (customers,))
+        deleted[table] = found.rowcount
     session.execute("SELECT set_config('payments.event_time', 'row', true)")
+    return deleted
 
 
 def written_until(session: "Session", source: str) -> dict[str, datetime]:
