@@ -19,10 +19,10 @@ from payments_platform.contracts.payments import CLEAN_TRANSACTIONS, RAW_TRANSAC
 from payments_platform.contracts.sample import sample
 from payments_platform.lake.manifest import Manifest, Output
 from payments_platform.lake.writing import _by_column
-from payments_platform.oltp.simulator import people
+from payments_platform.oltp.simulator import consents, people
 from payments_platform.oltp.simulator.changes import people_changes
 from payments_platform.oltp.simulator.payments import crowd, pay
-from payments_platform.oltp.simulator.world import World
+from payments_platform.oltp.simulator.world import Stream, World
 from payments_platform.settings import TokenKey
 
 FIRST, DAYS = date(2026, 1, 1), 30
@@ -52,6 +52,7 @@ def simulated() -> dict[str, list[pl.DataFrame]]:
     """Each day's versions of each table, as the simulator tells them; the first day brings everybody."""
     merchants, trades = people.merchants(WORLD, FIRST)
     everyone = crowd(WORLD, merchants, trades, people.regulars(WORLD, FIRST, KEY))
+    decided = consents.decisions(WORLD.random(Stream.CONSENTS), everyone.customers)
     days = [FIRST + timedelta(days=number) for number in range(DAYS)]
     payments, told = [], {name: list[pl.DataFrame]() for name in ("merchants", "customers", "payment_methods")}
     for number, day in enumerate(days):
@@ -65,7 +66,7 @@ def simulated() -> dict[str, list[pl.DataFrame]]:
         later = later.with_columns(op=pl.lit("u"))
         previous = pl.col("status").shift(1).over("transaction_id", order_by="version")
         payments.append(pl.concat([first, later], how="diagonal_relaxed").with_columns(previous_status=previous))
-        changed = people_changes(WORLD, day)
+        changed = people_changes(WORLD, decided, day)
         told["merchants"].append(pl.concat([merchants.rows, changed.merchants][number > 0 :], how="diagonal_relaxed"))
         crowds = [everyone.customers.rows] if number == 0 else []
         told["customers"].append(pl.concat([*crowds, arrivals.rows, changed.customers], how="diagonal_relaxed"))

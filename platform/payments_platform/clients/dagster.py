@@ -30,11 +30,15 @@ _UNFINISHED: Final = [
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How a run ended: its id, whether all its steps and blocking checks passed, and what failed, in plain words."""
+    """How a run ended: its id, whether all its steps and blocking checks passed, and what failed, in plain words.
+
+    ``warnings`` are what checks noticed that stop nothing.
+    """
 
     run_id: str
     is_success: bool
     problems: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -97,12 +101,16 @@ def run_job(definitions: dg.Definitions, job_name: str, instance: dg.DagsterInst
     job = definitions.resolve_job_def(job_name)
     result = job.execute_in_process(instance=instance, tags=marked, run_config=quiet, raise_on_error=False)
     problems = [_step_problem(event) for event in result.all_events if event.is_step_failure]
-    problems += [
-        f"check {check.check_name} of {check.asset_key.to_user_string()}: {check.description or 'failed'}"
-        for check in result.get_asset_check_evaluations()
-        if not check.passed
-    ]
-    return RunOutcome(result.run_id, result.success, tuple(problems))
+    noticed = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    # A blocking check warns where days of a range failed and others did not: those days are a problem.
+    failed = [check.blocking or check.severity is dg.AssetCheckSeverity.ERROR for check in noticed]
+    problems += [_check_problem(check) for check, is_failed in zip(noticed, failed, strict=True) if is_failed]
+    warnings = [_check_problem(check) for check, is_failed in zip(noticed, failed, strict=True) if not is_failed]
+    return RunOutcome(result.run_id, result.success, tuple(problems), tuple(warnings))
+
+
+def _check_problem(check: dg.AssetCheckEvaluation) -> str:
+    return f"check {check.check_name} of {check.asset_key.to_user_string()}: {check.description or 'failed'}"
 
 
 def _step_problem(event: dg.DagsterEvent) -> str:

@@ -135,6 +135,8 @@ def _run_all(runs: "list[tuple[str, str, Tags]]") -> None:
             with console.status(f"{label}: {job}"):
                 outcome = run_job(defs, job, instance, tags)
             console.print(f"{label}: {'done' if outcome.is_success else 'failed'} in {monotonic() - started:.1f} s")
+            for warning in outcome.warnings:
+                console.print(f"warning: {warning}", markup=False, soft_wrap=True)
             problems += outcome.problems
             if not outcome.is_success and not outcome.problems:
                 problems.append(f"{label}: {job} failed outside its steps; run {outcome.run_id} in the UI says why")

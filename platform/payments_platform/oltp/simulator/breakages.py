@@ -11,10 +11,10 @@ from typing import Final
 
 import polars as pl
 
-from payments_platform.contracts.rules import MAX_AMOUNT_MINOR
+from payments_platform.contracts.rules import MAX_AMOUNT_MINOR, TEXT_EMAIL, TEXT_IBAN, TEXT_PAN, TEXT_PHONE
 
-# Not a rule: the row is good, its card number must be masked before it reaches the lake.
-PAN: Final = "PAN"
+# Warnings: the row is good; its card number is masked before it reaches the lake, other personal data are counted.
+WARNED: Final = (TEXT_PAN.id, TEXT_EMAIL.id, TEXT_PHONE.id, TEXT_IBAN.id)
 _NULL: Final = pl.lit(None)
 _NULL_TEXT: Final = pl.lit(None, dtype=pl.String)
 _EARLIER: Final = timedelta(hours=1)
@@ -51,8 +51,12 @@ TRANSACTIONS: Final[tuple[Breakage, ...]] = (
     ("R-time-order", _EARLY),
     ("R-clock-skew", _AHEAD),
     # Numbers that card schemes publish for tests.
-    (PAN, {"description": pl.lit("Paid with 4111 1111 1111 1111")}),
-    (PAN, {"metadata": pl.lit('{"note": "card 5555555555554444"}')}),
+    (TEXT_PAN.id, {"description": pl.lit("Paid with 4111 1111 1111 1111")}),
+    (TEXT_PAN.id, {"metadata": pl.lit('{"note": "card 5555555555554444"}')}),
+    (TEXT_EMAIL.id, {"description": pl.lit("Deliver to someone@example.com")}),
+    (TEXT_PHONE.id, {"description": pl.lit("Call +44 20 7946 0958 before noon")}),
+    # The account that registries print as their example.
+    (TEXT_IBAN.id, {"metadata": pl.lit('{"note": "pay back to GB29 NWBK 6016 1331 9268 19"}')}),
 )
 MERCHANTS: Final[tuple[Breakage, ...]] = (
     ("R-merchant-present", {"name": _NULL_TEXT}),
