@@ -18,7 +18,7 @@ from payments_platform.oltp.simulator.world import DAY_MICROS, Stream, World, da
 _MERCHANT_RATE: Final = 0.004
 _CUSTOMER_RATE: Final = 0.001
 _METHOD_RATE: Final = 0.001
-_DEVICE_RATE: Final = 0.002
+_DEVICE_RATE: Final = 0.004
 _CONSENT_RATE: Final = 0.005
 # The dormant leave evenly over a year.
 _YEAR: Final = 365
@@ -105,12 +105,12 @@ def _methods(world: World, random: np.random.Generator, day: date) -> pl.DataFra
 
 
 def _devices(world: World, random: np.random.Generator, day: date) -> pl.DataFrame:
-    """A second device with another browser."""
-    owners = devices.second_owners(world.customer_count)
+    """Another browser on a device."""
+    owners = devices.idle_owners(world.customer_count)
     owners = random.choice(owners, max(1, share_of(random, len(owners), _DEVICE_RATE)), replace=False)
     browsers = tuple(sorted({device.browser_name for device in profiles.DEVICES}))
     return pl.select(
-        device_id=devices.second_ids(world.ids("cus_", owners, 8)),
+        device_id=devices.idle_ids(world.ids("cus_", owners, 8)),
         browser_name=people.words(browsers, random.integers(0, len(browsers), len(owners))),
         updated_at=_moments(random, day, len(owners)),
     )

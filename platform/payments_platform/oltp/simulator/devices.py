@@ -20,12 +20,12 @@ _WEIGHTS: Final = np.array([device.weight for device in profiles.DEVICES], dtype
 # Days after which a customer has a new device, and how customers are spread over those days.
 _RENEWED_AFTER: Final = 180
 _SPREAD: Final = 37
-# One customer in five has a second device.
-_SECOND_EVERY: Final = 5
+# One customer in five has a second device, one in ten another that never pays.
+_SECOND_EVERY, _IDLE_EVERY = 5, 10
 _SECOND_SHARE: Final = 0.4
 # Payments that name a device which the source does not know: an app that reports before it registers.
 _UNKNOWN_SHARE: Final = 0.002
-_SECOND: Final = "s"
+_SECOND, _IDLE = "s", "i"
 
 
 def at_start(world: World, customers: people.Customers, opened: date, key: TokenKey) -> pl.DataFrame:
@@ -33,9 +33,9 @@ def at_start(world: World, customers: people.Customers, opened: date, key: Token
     random = world.random(Stream.DEVICES)
     owners = np.arange(len(customers.ids))
     first = device_ids(customers.ids, _generations(owners, opened.toordinal() - 1))
-    second = second_owners(len(owners))
-    ids = pl.concat([first, second_ids(customers.ids.gather(second))])
-    owner = np.concatenate((owners, second))
+    second, idle = owners[::_SECOND_EVERY], owners[::_IDLE_EVERY]
+    others = [_lasting_ids(customers.ids.gather(second), _SECOND), idle_ids(customers.ids.gather(idle))]
+    ids, owner = pl.concat([first, *others]), np.concatenate((owners, second, idle))
     known_at = day_start(opened) + owner
     created = customers.rows["created_at"].gather(owner)
     return rows(random, ids, customers.ids.gather(owner), (created, instants(known_at)), key)
@@ -102,14 +102,18 @@ def device_ids(customer_ids: pl.Series, generations: npt.NDArray[np.int64]) -> p
     return pl.select(pl.lit("dev_") + customer_ids.str.slice(4) + "_" + number).to_series()
 
 
-def second_owners(count: int) -> npt.NDArray[np.int64]:
-    """The places of the customers with a second device, among the first ``count``."""
-    return np.arange(0, count, _SECOND_EVERY)
+def idle_owners(count: int) -> npt.NDArray[np.int64]:
+    """The places of the customers with a device that never pays, among the first ``count``."""
+    return np.arange(0, count, _IDLE_EVERY)
 
 
-def second_ids(customer_ids: pl.Series) -> pl.Series:
-    """The ids of second devices; they last."""
-    return pl.select(pl.lit("dev_") + customer_ids.str.slice(4) + f"_{_SECOND}").to_series()
+def idle_ids(customer_ids: pl.Series) -> pl.Series:
+    """The ids of the devices that never pay: the only ones that change, because a payment keeps what its device was."""
+    return _lasting_ids(customer_ids, _IDLE)
+
+
+def _lasting_ids(customer_ids: pl.Series, suffix: str) -> pl.Series:
+    return pl.select(pl.lit("dev_") + customer_ids.str.slice(4) + f"_{suffix}").to_series()
 
 
 def _generations(owners: npt.NDArray[np.int64], ordinal: int) -> npt.NDArray[np.int64]:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 WRITERS: Final = 2
 # Payments of one part: enough that statements cost nothing, few enough that the last parts end together and that a
 # part's rows stay in the session's memory, whatever the size of the day.
-PART_ROWS: Final = 25_000
+PART_ROWS: Final = 60_000
 # Days made up ahead of those being written.
 _AHEAD: Final = 2
 # Longer than the longest life of a payment: days further back have nothing left to continue.
