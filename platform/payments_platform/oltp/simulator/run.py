@@ -133,7 +133,9 @@ class _Simulation:
         with ThreadPoolExecutor(WRITERS) as pool:
             # First in line, so it always runs. Changes of people touch nobody who pays for the first time, and nobody
             # who leaves ever paid: their order among the payments is free.
-            prepared = pool.submit(self.prepare, everyone, needed=bool(missing or unchanged))
+            needed = bool(missing or unchanged)
+            prepared = pool.submit(self.prepare, everyone, needed=needed)
+            rated = pool.submit(self.fix_rates, needed=needed)
             changed = pool.submit(self.write_changes, everyone, unchanged, prepared)
             writing: deque[list[Future[None]]] = deque()
             for done, day in enumerate(missing):
@@ -144,8 +146,8 @@ class _Simulation:
             while writing:
                 _wait(writing.popleft())
                 self.target.progress(len(missing) - len(writing), len(missing))
-            prepared.result()
-            changed.result()
+            for task in (prepared, rated, changed):
+                task.result()
         return self.report(everyone, len(missing), len(days) - len(missing))
 
     def report(self, everyone: Crowd, written: int, skipped: int) -> Written:
@@ -195,16 +197,21 @@ class _Simulation:
         self.idle.put(session)
 
     def prepare(self, everyone: Crowd, *, needed: bool) -> None:
-        """Partitions, rates, and those who are there from the start."""
+        """Partitions, and those who are there from the start."""
         if not needed:
             return
         with self.session() as session:
             session.execute("SELECT oltp.ensure_partitions(%s, %s)", (self.opened, self.target.until))
-            rates.write(
-                session, rates.series(self.first - timedelta(days=RATE_SERIES_DAYS), self.target.until), self.load_id
-            )
         if "start" not in self.done:
             self.write_start(everyone)
+
+    def fix_rates(self, *, needed: bool) -> None:
+        """Exchange rates of the days and of those that may be paid before; nothing that is written waits for them."""
+        if not needed:
+            return
+        series = rates.series(self.first - timedelta(days=RATE_SERIES_DAYS), self.target.until)
+        with self.session() as session:
+            rates.write(session, series, self.load_id)
 
     @property
     def last_changed(self) -> str:
