@@ -2,11 +2,12 @@
 
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
-from assets_tests.fakes.warehouse import DBT, MODELS, DbtFailed, WarehouseBox
+from assets_tests.fakes.warehouse import DBT, MODELS, DbtFailed, WarehouseBox, run_dbt
 from payments_platform.commands.warehouse import stale_dbt_schema_files
 from payments_platform.contracts.catalogue import dataset, of_zone
 from payments_platform.contracts.sample import sample
@@ -88,6 +89,31 @@ def test_a_merchant_that_comes_after_its_payments_replaces_the_inferred_one(box:
     box.land(MERCHANTS, date(2025, 1, 5), late)
     box.dbt("run")
     assert box.warehouse.query(joined).rows() == [(False, "Sample Shop")]
+
+
+@pytest.mark.row("B5", "O9")
+def test_money_that_went_back_without_a_refund_is_told_of_and_stops_nothing(box: WarehouseBox) -> None:
+    """The payment says 500 went back; its refund of 250 and a lost dispute of 200 do not make that."""
+    payment = sample(TRANSACTIONS, 1).with_columns(pl.lit(500, pl.Int64).alias("refunded_minor"))
+    of = pl.lit(payment["transaction_id"].item()).alias("transaction_id")
+    refunds, disputes = dataset("landing/refunds"), dataset("landing/disputes")
+    box.land(TRANSACTIONS, FIRST, payment)
+    warned = [run for run in build(box) if run.status == "warn"]
+    assert warned == [], "without a refund or dispute there is nothing to compare"
+    lost = (pl.lit("lost").alias("status"), pl.lit(200, pl.Int64).alias("amount_minor"))
+    box.land(refunds, FIRST, sample(refunds, 1).with_columns(of))
+    box.land(disputes, FIRST, sample(disputes, 1).with_columns(of, *lost))
+    assert [run.node.name.split("_fact")[0] for run in build(box) if run.status == "warn"] == ["money_back_agrees"]
+    box.land(
+        disputes, FIRST, sample(disputes, 1).with_columns(of, lost[0], pl.lit(250, pl.Int64).alias("amount_minor"))
+    )
+    assert [run for run in build(box) if run.status == "warn"] == []
+
+
+def build(box: WarehouseBox) -> list[Any]:
+    """What became of each model and test of a build."""
+    result = run_dbt(box.path, "build", "--exclude-resource-type", "unit_test")
+    return list(result.results)
 
 
 def test_a_build_of_the_fact_alone_is_healed_by_the_next_whole_one(box: WarehouseBox) -> None:

@@ -153,6 +153,22 @@ def test_a_deleted_payment_keeps_its_last_good_values_and_is_deleted(order: tupl
 
 
 @pytest.mark.row("B5", "Y4")
+@pytest.mark.parametrize("table", ["refunds", "disputes", "subscriptions"])
+def test_what_follows_a_payment_keeps_its_last_good_values_in_its_delete(table: str, tmp_path: Path) -> None:
+    """As a payment does: a refund that lost its amount with its life would change the sums of its month."""
+    box, landing, fact = WarehouseBox(tmp_path), dataset(f"landing/{table}"), f"fact_{table.removesuffix('s')}"
+    rows = {1: landed(table, 1, amount_minor=700), 3: tombstone(table, 3)}
+    for number in (3, 1):
+        box.land(landing, FIRST + timedelta(days=number), rows[number])
+        box.dbt("run", "--select", f"+{fact}")
+    query = f"select version, is_deleted, status, amount_minor from marts.{fact}"
+    assert box.warehouse.query(query).rows() == [(3, True, rows[1]["status"].item(), 700)]
+    box.land(landing, FIRST + timedelta(days=1), rows[1].clear())
+    box.dbt("run", "--select", f"+{fact}")
+    assert box.warehouse.query(query).rows() == []
+
+
+@pytest.mark.row("B5", "Y4")
 def test_a_deleted_dimension_member_keeps_its_last_good_values(tmp_path: Path) -> None:
     """Null is a value too: a country that was taken away does not come back with the delete."""
     box = WarehouseBox(tmp_path)

@@ -81,8 +81,9 @@ def _model_tests(dataset: Dataset) -> list[Any]:
         column, fewest = PUBLISHED[dataset.table]
         tests.append({"k_anonymous": {"arguments": {"count_column": column, "fewest": fewest}}})
     if dataset.table in RECONCILED:
-        test, argument, model = RECONCILED[dataset.table]
-        tests.append({test: {"arguments": {argument: f"ref('{model}')"}, "config": {"severity": "warn"}}})
+        test, others = RECONCILED[dataset.table]
+        arguments = {name: f"ref('{model}')" for name, model in others.items()}
+        tests.append({test: {"arguments": arguments, "config": {"severity": "warn"}}})
     return tests
 
 

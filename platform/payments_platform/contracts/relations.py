@@ -61,7 +61,7 @@ CLOSED_LISTS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
 VERSIONED: Final[dict[str, str]] = {"dim_merchant": "merchant_id", "dim_customer": "customer_token"}
 # Published tables about people → the column that counts them, and the fewest that a group may have.
 PUBLISHED: Final[dict[str, tuple[str, int]]] = {CUSTOMER_SEGMENT_DAILY.table: ("customer_count", SMALLEST_GROUP)}
-# Facts that another fact must agree with, as a warning → the test, its argument, the other fact.
-RECONCILED: Final[dict[str, tuple[str, str, str]]] = {
-    "fact_transaction": ("refunds_agree", "refunds", "fact_refund"),
+# Facts that others must agree with, as a warning → the test, and the model that each of its arguments names.
+RECONCILED: Final[dict[str, tuple[str, dict[str, str]]]] = {
+    "fact_transaction": ("money_back_agrees", {"refunds": "fact_refund", "disputes": "fact_dispute"}),
 }
