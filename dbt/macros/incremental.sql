@@ -73,75 +73,81 @@
 
 {% macro month_of(day) -%}cast(date_trunc('month', {{ day }}) as date){%- endmacro %}
 
-{# Per key, where the row with the highest position lies, and the highest load of any of its rows. Of two landings of
-   one position the later day wins, whichever was loaded first. Only narrow columns are read: sorting whole rows costs
-   several times as much. The columns partition_date, epoch and version lead back to the row. #}
-{% macro latest_position(versions, key, touched=none, condition='true') -%}
-  {%- set position -%}
-    epoch::decimal(38, 0) * 100000000000000000000
-      + version::decimal(38, 0) * 10000000000
-      + (partition_date - date '1970-01-01')
-  {%- endset -%}
-  select
-    {{ key }},
-    max_by(partition_date, {{ position }}) as partition_date,
-    max_by(epoch, {{ position }}) as epoch,
-    max_by(version, {{ position }}) as version,
-    max(load_sequence) as key_sequence
-  from {{ versions }}
-  where {{ condition }}
-    {% if touched %}and {{ key }} in ({{ touched }}){% endif %}
-  group by {{ key }}
+{# The order of versions of one key as a number. Of two landings of one position the later day wins, whichever was
+   loaded first. #}
+{% macro position_of(versions) -%}
+  ({{ versions }}.epoch::decimal(38, 0) * 100000000000000000000
+    + {{ versions }}.version::decimal(38, 0) * 10000000000
+    + ({{ versions }}.partition_date - date '1970-01-01'))
 {%- endmacro %}
 
-{# After a CTE `latest` (columns of `versions` and key_sequence): its rows, where a delete that brings no values takes
-   those of the last version that has them. `value` is a column that only such a delete lacks. Without any version that
-   has values the delete is left out, or kept as it is (`keeps_bare`). #}
-{% macro settled(versions, key, value, keeps_bare=false) -%}
+{# Of each key the row with the highest position, and in key_sequence the highest load of any of its rows. Most keys have
+   one row, which then is it: only keys with several are looked for again, so that the wide rows pass by a small table
+   instead of meeting one as long as themselves. `touched` gives the keys wanted, `but` keys to leave out. #}
+{% macro latest_rows(versions, key, touched=none, but=none) -%}
+  select
+    versions.*,
+    coalesce(repeated.key_sequence, versions.load_sequence) as key_sequence
+  from {{ versions }} as versions
+  left join (
+    select
+      candidate.{{ key }} as repeated_key,
+      max({{ position_of('candidate') }}) as position,
+      max(candidate.load_sequence) as key_sequence
+    from {{ versions }} as candidate
+    {% if touched %}where candidate.{{ key }} in ({{ touched }}){% endif %}
+    group by candidate.{{ key }}
+    having count(*) > 1
+  ) as repeated on repeated.repeated_key = versions.{{ key }}
+  where (repeated.position is null or repeated.position = {{ position_of('versions') }})
+    {% if touched %}and versions.{{ key }} in ({{ touched }}){% endif %}
+    {% if but %}and versions.{{ key }} not in ({{ but }}){% endif %}
+{%- endmacro %}
+
+{# The last known state of each key as a relation `states`: the row with the highest position, with state_sequence, the
+   highest load that brought or took anything of the key. Without `touched`, of every key.
+
+   A delete that brings no values takes those of the last version that has them. `value` is a column that only such a
+   delete lacks. Without any version that has values the delete is left out, or kept as it is (`keeps_bare`). Keys with
+   such a delete are few and settled apart: the others are read once, and never kept in memory whole. #}
+{% macro latest_states(versions, dataset, key, value, touched=none, keeps_bare=false) -%}
+bare_keys as (
+  select {{ key }} from {{ ref(versions) }} where {{ value }} is null
+  {% if touched %}and {{ key }} in ({{ touched }}){% endif %}
+  group by {{ key }}
+),
+bare_latest as (
+  {{ latest_rows(ref(versions), key, 'select ' ~ key ~ ' from bare_keys') }}
+),
 valued as (
-  {{ latest_position(versions, key, 'select ' ~ key ~ ' from latest where ' ~ value ~ ' is null', value ~ ' is not null') }}
+  select
+    versions.{{ key }},
+    max({{ position_of('versions') }}) as position
+  from {{ ref(versions) }} as versions
+  where versions.{{ key }} in (select {{ key }} from bare_keys) and versions.{{ value }} is not null
+  group by versions.{{ key }}
 ),
 settled as (
-  select * from latest where {{ value }} is not null
+  {{ latest_rows(ref(versions), key, touched, 'select ' ~ key ~ ' from bare_keys') }}
+  union all
+  select * from bare_latest where {{ value }} is not null
   union all
   select
     carried.* replace (
       bare.epoch as epoch, bare.version as version, bare.updated_at as updated_at, bare.is_deleted as is_deleted
     ),
     bare.key_sequence
-  from latest as bare
+  from bare_latest as bare
   inner join valued on valued.{{ key }} = bare.{{ key }}
-  inner join {{ versions }} as carried
+  inner join {{ ref(versions) }} as carried
     on carried.{{ key }} = valued.{{ key }}
-    and carried.partition_date = valued.partition_date
-    and carried.epoch = valued.epoch
-    and carried.version = valued.version
+    and {{ position_of('carried') }} = valued.position
   where bare.{{ value }} is null
   {% if keeps_bare -%}
   union all
-  select * from latest where {{ value }} is null and {{ key }} not in (select {{ key }} from valued)
+  select * from bare_latest where {{ value }} is null and {{ key }} not in (select {{ key }} from valued)
   {%- endif %}
-)
-{%- endmacro %}
-
-{# The last known state of each key as a relation `states`: the row with the highest position, settled as above, with
-   state_sequence, the highest load that brought or took anything of the key. Without `touched`, of every key. #}
-{% macro latest_states(versions, dataset, key, value, touched=none, keeps_bare=false) -%}
-picked as (
-  {{ latest_position(ref(versions), key, touched) }}
 ),
-latest as (
-  select
-    versions.*,
-    picked.key_sequence
-  from picked
-  inner join {{ ref(versions) }} as versions
-    on versions.{{ key }} = picked.{{ key }}
-    and versions.partition_date = picked.partition_date
-    and versions.epoch = picked.epoch
-    and versions.version = picked.version
-),
-{{ settled(ref(versions), key, value, keeps_bare) }},
 removed as (
   {{ removals(dataset) }}
 ),
