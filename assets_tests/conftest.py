@@ -8,10 +8,12 @@ import atexit
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from payments_platform.clients.postgres import connect
@@ -99,6 +101,18 @@ def _replace(home: Path, *, template: str, database: str) -> None:
         for user in next(iter(PRIMARY.databases.values())):
             connection.execute(f"GRANT CONNECT ON DATABASE {database} TO {user}")
         connection.execute(f"GRANT TEMPORARY ON DATABASE {database} TO payments_loader")
+        _await_replica(connection)
+
+
+def _await_replica(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    """Wait until the replica has done what the primary did: a test would look for the new database there too early."""
+    done = connection.execute("SELECT pg_current_wal_lsn()").fetchone()
+    for _ in range(600):
+        followed = connection.execute("SELECT bool_and(replay_lsn >= %s) FROM pg_stat_replication", done).fetchone()
+        if followed == (True,):
+            return
+        time.sleep(0.1)
+    pytest.fail("the replica does not follow the primary")
 
 
 def _silent(text: str) -> None:

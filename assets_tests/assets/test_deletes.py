@@ -29,6 +29,7 @@ class Deleting(Company):
         return row.with_columns(country_code=pl.lit("QQ"), captured_minor=pl.lit(-5, pl.Int64)) if number else row
 
 
+@pytest.mark.slow
 @pytest.mark.row("B3", "B5", "Y4")
 def test_a_payment_that_was_deleted_in_a_bad_state_is_deleted_in_the_star(platform: Platform) -> None:
     """Held back with its values, the delete would leave the payment in every report for ever."""

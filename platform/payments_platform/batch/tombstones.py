@@ -1,7 +1,7 @@
 """Deletes of entities whose last values broke a rule: they pass, with their identity and without those values.
 
 Belongs here: which deletes are spared, and what values they take. Does not: the split (validate.py), what a delete
-must carry (a dataset's ``identity``). See docs/adr/0022.
+must carry (a dataset's ``identity``). See docs/adr/0019.
 """
 
 from collections.abc import Sequence

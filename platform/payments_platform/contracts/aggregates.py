@@ -16,7 +16,7 @@ from payments_platform.contracts.customers import CUSTOMER_SEGMENTS
 from payments_platform.contracts.dataset import Column, Dataset, Rule, Severity
 from payments_platform.contracts.rules import one_of
 
-# No published group of people may be smaller (k-anonymity); docs/adr/0029 says how that is reached.
+# No published group of people may be smaller (k-anonymity); docs/adr/0026 says how that is reached.
 SMALLEST_GROUP: Final = 5
 # Segments of published groups beside those of customers: unknown ones, merged ones, and a day that is withheld.
 UNKNOWN_SEGMENT, MERGED_SEGMENT, WITHHELD_DAY = "unknown", "merged", "withheld"
