@@ -21,7 +21,9 @@ from payments_platform.settings import TokenKey
 # Broken payments begin between these hours, so that an hour before or after lies on the same day.
 _FIRST_HOUR, _LAST_HOUR = 3, 20
 _EARLIER: Final = timedelta(hours=1)
-_PEOPLE_SHARE: Final = 0.05
+_OTHERS_SHARE: Final = 0.05
+# However large a day of payments: on its first days a world has few disputes, and a day that is mostly bad fails whole.
+_OTHERS_AT_MOST: Final = 20
 _NOON: Final = 12 * 3_600_000_000
 _Values = Mapping[str, str | int | bool]
 _MERCHANT: Final[_Values] = {
@@ -81,7 +83,7 @@ def break_others(world: World, day: date, rows: pl.DataFrame, key: TokenKey) -> 
     Broken refunds and disputes name payments of ``rows``, the day's own.
     """
     random = world.random(Stream.DEFECTS, day)
-    count = share_of(random, world.per_day, world.defect_rate * _PEOPLE_SHARE)
+    count = min(share_of(random, world.per_day, world.defect_rate * _OTHERS_SHARE), _OTHERS_AT_MOST)
     kinds = np.arange(count) + day.toordinal() * 3
     found, truths = [], []
     for table, table_key, sound, ways in _sound(world, random, day, _payments(rows, count), key):
