@@ -129,6 +129,24 @@ def test_a_build_of_the_fact_alone_is_healed_by_the_next_whole_one(box: Warehous
     assert box.warehouse.query(unknown)["n"].item() == 0
 
 
+@pytest.mark.row("B5")
+def test_aggregates_built_beside_a_part_of_the_star_are_healed_by_the_next_whole_build(
+    box: WarehouseBox, tmp_path: Path
+) -> None:
+    """A month that took the refunds of a later load must still take the payments of an earlier one."""
+    box.dbt("run")
+    for table, count in {"transactions": 6, "customers": 6, "refunds": 2}.items():
+        box.land(dataset(f"landing/{table}"), FIRST, sample(dataset(f"landing/{table}"), count))
+    box.dbt("run", "--select", "fact_refund", "merchant_monthly", "dim_customer", "customer_segment_daily")
+    box.dbt("run")
+    again = box.copy_to(tmp_path / "again")
+    again.dbt("run", "--full-refresh")
+    for aggregate in ("aggregates/merchant_monthly", "aggregates/customer_segment_daily"):
+        assert box.digests()[aggregate] == again.digests()[aggregate]
+    assert box.warehouse.query("select sum(transaction_count) from aggregates.merchant_monthly").item() == 6
+    assert box.warehouse.query("select sum(customer_count) from aggregates.customer_segment_daily").item() == 6
+
+
 def test_a_status_outside_the_contract_fails_the_build_and_keeps_the_aggregate(box: WarehouseBox) -> None:
     box.land(TRANSACTIONS, FIRST, sample(TRANSACTIONS, 2))
     box.dbt("build", "--exclude-resource-type", "unit_test")

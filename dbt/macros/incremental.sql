@@ -4,8 +4,8 @@
    landed. The highest one in the model is what it has seen; everything above is recomputed from all that is known.
    Recomputing too much is harmless; a watermark kept anywhere else could get ahead of the rows and lose some. #}
 
-{% macro seen() -%}
-  (select coalesce(max(load_sequence), 0) from {{ this }})
+{% macro seen(column='load_sequence') -%}
+  (select coalesce(max({{ column }}), 0) from {{ this }})
 {%- endmacro %}
 
 {# Keys of a landing table that changed or vanished in loads this model has not seen. #}
@@ -54,20 +54,6 @@
     delete from {{ this }}
     where created_date in (select created_date from {{ ref('stg_removed_keys') }} where dataset = 'transactions')
       and created_date not in (select created_date from {{ ref('fact_transaction') }})
-  {% endif %}
-{%- endmacro %}
-
-{# As above for an aggregate by month of payments, refunds and disputes. #}
-{% macro delete_vanished_months() -%}
-  {% if is_incremental() %}
-    delete from {{ this }}
-    where month_date in (
-        select {{ month_of('created_date') }} from {{ ref('stg_removed_keys') }}
-        where dataset in ('transactions', 'refunds', 'disputes')
-      )
-      and month_date not in (select {{ month_of('created_date') }} from {{ ref('merchant_daily') }})
-      and month_date not in (select {{ month_of('created_date') }} from {{ ref('fact_refund') }})
-      and month_date not in (select {{ month_of('created_date') }} from {{ ref('fact_dispute') }})
   {% endif %}
 {%- endmacro %}
 

@@ -4,7 +4,8 @@
 ) }}
 -- depends_on: {{ ref('stg_removed_keys') }}
 {% set fewest = var('smallest_group') -%}
--- Whole dates are computed anew: as merchant_daily, and those of customers of whom another load brought something. A
+-- Whole dates are computed anew: as merchant_daily, and those of customers of whom another load brought something. What
+-- was seen of payments and of customers is kept apart, for either may be built before the other. A
 -- customer counts once a day, under the segment that holds at the end of it, so that the groups are disjoint.
 with customer_days as (
   select
@@ -17,17 +18,19 @@ with customer_days as (
     sum(case when status = 'failed' and not is_deleted then 1 else 0 end) as failed_count,
     sum(case when is_deleted then 0 else coalesce(captured_usd_minor, 0) end) as captured_usd_minor,
     sum(case when is_deleted then 0 else coalesce(refunded_usd_minor, 0) end) as refunded_usd_minor,
-    max(load_sequence) as load_sequence
+    max(load_sequence) as payment_sequence
   from {{ ref('fact_transaction') }}
   {% if is_incremental() -%}
   where created_date in (
-    select created_date from {{ ref('fact_transaction') }} where load_sequence > {{ seen() }}
+    select created_date from {{ ref('fact_transaction') }} where load_sequence > {{ seen('payment_sequence') }}
     union
     select created_date from {{ ref('fact_transaction') }}
-    where customer_token in (select customer_token from {{ ref('dim_customer') }} where load_sequence > {{ seen() }})
+    where customer_token in (
+      select customer_token from {{ ref('dim_customer') }} where load_sequence > {{ seen('customer_sequence') }}
+    )
     union
     select created_date from {{ ref('stg_removed_keys') }}
-    where dataset = 'transactions' and load_sequence > {{ seen() }}
+    where dataset = 'transactions' and load_sequence > {{ seen('payment_sequence') }}
   )
   {%- endif %}
   group by created_date, customer_token
@@ -36,7 +39,7 @@ placed as (
   select
     days.*,
     coalesce(customer.segment, 'unknown') as segment,
-    greatest(days.load_sequence, coalesce(customer.load_sequence, 0)) as customer_sequence
+    coalesce(customer.load_sequence, 0) as customer_sequence
   from customer_days as days
   left join {{ ref('dim_customer') }} as customer
     on customer.customer_token = days.customer_token
@@ -91,7 +94,8 @@ published as (
 dates as (
   select
     created_date,
-    max(customer_sequence) as load_sequence
+    max(payment_sequence) as payment_sequence,
+    max(customer_sequence) as customer_sequence
   from placed
   group by created_date
 )
@@ -105,7 +109,9 @@ select
   published.captured_usd_minor::bigint as captured_usd_minor,
   published.refunded_usd_minor::bigint as refunded_usd_minor,
   (published.captured_usd_minor - published.refunded_usd_minor)::bigint as net_usd_minor,
-  dates.load_sequence
+  dates.payment_sequence,
+  dates.customer_sequence,
+  greatest(dates.payment_sequence, dates.customer_sequence) as load_sequence
 from dates
 left join published
   on published.created_date = dates.created_date

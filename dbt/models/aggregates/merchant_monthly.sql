@@ -1,28 +1,7 @@
-{{ config(
-    unique_key='month_date',
-    pre_hook="{{ delete_vanished_months() }}"
-) }}
--- depends_on: {{ ref('stg_removed_keys') }}
--- Whole months are computed anew from the days, of which there are few; the pattern is that of merchant_daily.
-with touched as (
-  {% if is_incremental() -%}
-  select {{ month_of('created_date') }} as month_date from {{ ref('merchant_daily') }} where load_sequence > {{ seen() }}
-  union
-  select {{ month_of('created_date') }} from {{ ref('fact_refund') }} where load_sequence > {{ seen() }}
-  union
-  select {{ month_of('created_date') }} from {{ ref('fact_dispute') }} where load_sequence > {{ seen() }}
-  union
-  select {{ month_of('created_date') }} from {{ ref('stg_removed_keys') }}
-  where dataset in ('transactions', 'refunds', 'disputes') and load_sequence > {{ seen() }}
-  {%- else -%}
-  select {{ month_of('created_date') }} as month_date from {{ ref('merchant_daily') }}
-  union
-  select {{ month_of('created_date') }} from {{ ref('fact_refund') }}
-  union
-  select {{ month_of('created_date') }} from {{ ref('fact_dispute') }}
-  {%- endif %}
-),
-payments as (
+{{ config(materialized='table') }}
+-- Made anew whole from the days, of which there are few: three models feed it, and any of them may be built before the
+-- others, so no mark of what was seen of one says what was seen of the next.
+with payments as (
   select
     merchant_id,
     {{ month_of('created_date') }} as month_date,
@@ -35,7 +14,6 @@ payments as (
     {%- endfor %}
     max(load_sequence) as load_sequence
   from {{ ref('merchant_daily') }}
-  where {{ month_of('created_date') }} in (select month_date from touched)
   group by 1, 2
 ),
 refunds as (
@@ -46,7 +24,6 @@ refunds as (
     sum(case when status = 'succeeded' and not is_deleted then amount_usd_minor else 0 end) as made_usd_minor,
     max(load_sequence) as load_sequence
   from {{ ref('fact_refund') }}
-  where {{ month_of('created_date') }} in (select month_date from touched)
   group by 1, 2
 ),
 disputes as (
@@ -59,7 +36,6 @@ disputes as (
     sum(case when status = 'lost' and not is_deleted then 1 else 0 end) as lost_count,
     max(load_sequence) as load_sequence
   from {{ ref('fact_dispute') }}
-  where {{ month_of('created_date') }} in (select month_date from touched)
   group by 1, 2
 )
 select

@@ -96,6 +96,8 @@ CUSTOMER_SEGMENT_DAILY: Final = Dataset(
         star.usd("captured_usd_minor", "Amounts captured, in US cents.").loose(),
         star.usd("refunded_usd_minor", "Amounts refunded, in US cents.").loose(),
         star.usd("net_usd_minor", "Captured less refunded, in US cents.").loose(),
+        replace(star.SEQUENCE, name="payment_sequence", description="Highest load of the day's payments."),
+        replace(star.SEQUENCE, name="customer_sequence", description="Highest load of who paid; 0: none."),
         star.SEQUENCE,
     ),
     primary_key=("created_date", "segment"),

@@ -347,10 +347,10 @@ BEGIN
     END LOOP;
 END $$;
 
--- History that was kept already has days of its own: the new histories get the same ones.
-SELECT oltp.ensure_partitions(min(to_date(right(relname, 8), 'YYYYMMDD')), max(to_date(right(relname, 8), 'YYYYMMDD')))
-  FROM pg_class WHERE relnamespace = 'oltp'::regnamespace AND relname ~ '^transactions_history_p[0-9]{8}$'
-HAVING count(*) > 0;
+-- History that was kept already has days of its own: the new histories get the same ones, and none between.
+SELECT oltp.ensure_partitions(kept, kept)
+  FROM (SELECT DISTINCT to_date(right(relname, 8), 'YYYYMMDD') AS kept FROM pg_class
+         WHERE relnamespace = 'oltp'::regnamespace AND relname ~ '^transactions_history_p[0-9]{8}$') AS days;
 
 -- Access, as the first tables have it.
 REVOKE ALL ON FUNCTION oltp.captured_tables(), oltp.capture(text, text, text[], text[]) FROM PUBLIC;
