@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from unittest.mock import patch
 
 import polars as pl
@@ -45,6 +45,10 @@ class DbtFailed(AssertionError):
     def __init__(self, text: str, refused: frozenset[str]) -> None:
         super().__init__(text)
         self.refused = refused
+
+
+# Columns that number loads: they follow the order of loads, and are the only ones that may.
+SEQUENCES: Final = ("load_sequence", "payment_sequence", "customer_sequence")
 
 
 class WarehouseBox:

@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 from assets_tests import conftest
 from assets_tests.conftest import Stack
+from assets_tests.fakes.warehouse import SEQUENCES
 from payments_platform.cli import app
 from payments_platform.clients.postgres import connect
 from payments_platform.contracts.catalogue import dataset, of_zone
@@ -32,8 +33,6 @@ from payments_platform.warehouse.duckdb import DuckDBWarehouse
 
 # What `Settings.export` puts into the environment of a command; a test leaves no trace of it.
 _EXPORTED: Final = ("DAGSTER_HOME", "PAYMENTS_HOME", "PAYMENTS_WAREHOUSE_PATH", "PAYMENTS_PLATFORM_DAGSTER_URL")
-# Order of loads, not content: days landed in another order carry other numbers.
-_BOOKKEEPING: Final = ("load_sequence",)
 _IDENTITY_COLUMNS: Final = ("full_name", "email", "phone", "address")
 
 
@@ -90,7 +89,7 @@ class Platform:
         found = {}
         for zone in ("landing", *DBT_ZONES):
             for table in of_zone(zone):
-                exclude = [name for name in _BOOKKEEPING if name in table.names]
+                exclude = [name for name in SEQUENCES if name in table.names]
                 found[table.name] = self.warehouse.digest(f"{zone}.{table.table}", exclude)
         # Keys that a replaced day no longer had are a record of what happened, not of what is.
         found.pop("staging/stg_removed_keys")
@@ -99,7 +98,7 @@ class Platform:
     def landing_digests(self) -> dict[str, str]:
         """As ``warehouse_digests``, of what is there before the models are built."""
         tables = of_zone("landing")
-        return {table.name: self.warehouse.digest(f"landing.{table.table}", _BOOKKEEPING) for table in tables}
+        return {table.name: self.warehouse.digest(f"landing.{table.table}", ["load_sequence"]) for table in tables}
 
     def stray_files(self) -> list[str]:
         """Files of the lake that are neither a manifest nor named by one."""
