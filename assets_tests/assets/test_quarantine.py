@@ -210,3 +210,15 @@ def test_two_people_at_once_get_two_records(tmp_path: Path) -> None:
         numbers = list(pool.map(lambda _: records.append(storage, REPAIRS, record), range(24)))
     assert sorted(numbers) == list(range(1, 25))
     assert records.read(storage, REPAIRS, record["table_name"], SAMPLE_DAY).height == 24
+
+
+def test_what_a_killed_writer_left_is_no_record(tmp_path: Path) -> None:
+    """Read as one, it would stop every later run of the day; counted as one, it would leave a gap in the numbers."""
+    from payments_platform.lake.storage import LocalStorage
+
+    storage, record = LocalStorage(tmp_path), sample(REPAIRS, 1).row(0, named=True)
+    assert records.append(storage, REPAIRS, record) == 1
+    written = next(tmp_path.rglob("000001.json"))
+    written.with_name(".000002.json.0123").write_bytes(b'{"action"')
+    assert records.append(storage, REPAIRS, record) == 2
+    assert records.read(storage, REPAIRS)["record_number"].to_list() == [1, 2]

@@ -39,8 +39,11 @@ def manifest_path_of(file: str) -> str:
 
 
 def is_record(path: str) -> bool:
-    """Whether a path is that of a record, which no manifest names and nobody ever removes."""
-    return any(path.startswith(f"{folder}/") for folder in RECORDS)
+    """Whether a path is that of a record, which no manifest names and nobody ever removes.
+
+    What a killed writer left half-written beside the records is none: it must stop no day, and is swept.
+    """
+    return path.endswith(".json") and any(path.startswith(f"{folder}/") for folder in RECORDS)
 
 
 def is_manifest(path: str) -> bool:

@@ -12,6 +12,7 @@ import polars as pl
 
 from payments_platform.contracts.dataset import Dataset
 from payments_platform.lake.errors import ManifestUnreadable
+from payments_platform.lake.paths import is_record
 from payments_platform.lake.storage import Conflict, Storage
 
 
@@ -34,7 +35,7 @@ def append(storage: Storage, dataset: Dataset, record: Mapping[str, Any]) -> int
 
 def read(storage: Storage, dataset: Dataset, table: str = "", day: date | None = None) -> pl.DataFrame:
     """Records by number, of one table and day or of all. Raises ManifestUnreadable naming a file that is no record."""
-    files = [file.path for file in storage.list(_folder(dataset, table, day))]
+    files = [file.path for file in storage.list(_folder(dataset, table, day)) if is_record(file.path)]
     rows = [_record(dataset, path, storage.read(path) or b"") for path in files]
     return pl.DataFrame(rows, schema=dataset.schema).sort(dataset.primary_key)
 
