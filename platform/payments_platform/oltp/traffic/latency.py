@@ -4,7 +4,6 @@ Belongs here: recording from many threads, and percentiles. Does not: what is ti
 """
 
 from array import array
-from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,15 +21,15 @@ class Percentiles:
 
 
 class Latencies:
-    """Durations by kind. Appending to an array is atomic, so threads need no lock."""
+    """Durations by kind. Both finding an array and appending to it are atomic, so threads need no lock."""
 
     def __init__(self) -> None:
         """Hold nothing yet."""
-        self._seconds: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
+        self._seconds: dict[str, array[float]] = {}
 
     def record(self, kind: str, seconds: float) -> None:
         """Keep one duration."""
-        self._seconds[kind].append(seconds)
+        self._seconds.setdefault(kind, array("d")).append(seconds)
 
     @property
     def counts(self) -> dict[str, int]:
