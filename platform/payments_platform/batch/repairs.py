@@ -113,9 +113,12 @@ def states(
 
 
 def refuse_release(clean: Dataset, reasons: str) -> None:
-    """Raise RepairRefused for a row whose broken rules cannot be waived: a later table would break on it."""
+    """Raise RepairRefused for a row whose broken rules cannot be waived: a later table would break on it.
+
+    A rule that no longer exists holds nothing back: the next run of the day judges without it.
+    """
     rules = {rule.id: rule for rule in clean.row_rules}
-    firm = [rule for rule in reasons.split(",") if rule and not rules[rule].is_releasable]
+    firm = [rule for rule in reasons.split(",") if rule in rules and not rules[rule].is_releasable]
     if firm:
         texts = "; ".join(f"{rule}: {rules[rule].reason}" for rule in firm)
         raise RepairRefused(f"The row cannot be released as it is ({texts}). Repair it: payments quarantine repair")
