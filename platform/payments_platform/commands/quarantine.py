@@ -119,7 +119,7 @@ def show(
         _say(f"{broken}: {reasons.get(broken, 'a rule that no longer exists')}")
     listed = {code for codes in clean.closed_lists.values() for code in codes} | {key}
     shown = {name: str(values[name]) for name in raw.names} if reveal else masked(raw, values, listed)
-    cells = Table("column", "value", title=f"{table} {day} {row}")
+    cells = Table("column", "value", title=Text(f"{table} {day} {row}"))
     for name, value in shown.items():
         cells.add_row(name, Text(value))
     Console(highlight=False, width=None if Console().is_terminal else 200).print(cells)
@@ -182,17 +182,18 @@ def _decide(table: str, day: date, row: str, action: str, changes: dict[str, str
     lake, raw, (key, version) = _lake(), _raw(table), _parts(row)
     if not why.strip():
         raise typer.BadParameter("a decision needs its reason", param_hint="--why")
+    past = _decisions(lake, table, day, key, version)
     if _is_decided(lake, table, day, key, version, action, changes):
         _say("That is what was decided about the row already; nothing was recorded.")
     else:
-        if not _decisions(lake, table, day, key, version):
+        if not past:
             _values(lake, raw, day, key, version)
         decision = {"action": action, "changes": json.dumps(changes, sort_keys=True)}
         records.append(lake.storage, REPAIRS, _signed(table, day, key, version, why) | decision)
         _say(f"Recorded: {action} of {table} {day} {row}.")
-    _say(
-        "Next: payments quarantine list" if action == "discard" else f"Next: payments backfill --from {day} --to {day}"
-    )
+    # A row that was never decided about is in quarantine already; one that came back must be taken out by a run.
+    is_out = action == "discard" and all(earlier["action"] == "discard" for earlier in past)
+    _say("Next: payments quarantine list" if is_out else f"Next: payments backfill --from {day} --to {day}")
 
 
 def _is_decided(
@@ -318,9 +319,11 @@ def _counted(rows: "list[RowState]") -> Table:
 def _listed(rows: "list[RowState]") -> Table:
     table = Table("table", "day", "row", "rules", "state", "age, days")
     for row in rows:
-        waits = row.state in {"repaired", "released"} and not row.is_applied
+        # A discarded row without a broken rule came back by an earlier decision, and is out again with the next run.
+        is_effective = row.state in {"repaired", "released"} or (row.state == "discarded" and not row.reasons)
+        waits = is_effective and not row.is_applied
         state = f"{row.state}, from the next run" if waits else row.state
-        table.add_row(row.table, str(row.day), f"{row.key}/{row.version}", row.reasons, state, f"{row.age_days}")
+        table.add_row(row.table, str(row.day), Text(f"{row.key}/{row.version}"), row.reasons, state, f"{row.age_days}")
     return table
 
 
