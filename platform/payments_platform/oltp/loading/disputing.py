@@ -24,6 +24,8 @@ SELECT t.transaction_id, t.created_at AS paid_at, t.merchant_id, t.currency, t.c
  WHERE t.transaction_id = ANY(%(ids)s) AND t.created_at >= %(first)s AND t.created_at <= %(last)s
    AND t.captured_minor > 0 AND t.status IN ('succeeded', 'partially_refunded', 'refunded', 'disputed')
    AND NOT EXISTS (SELECT FROM oltp.disputes d WHERE d.transaction_id = t.transaction_id)
+   AND NOT EXISTS (SELECT FROM oltp.retired_keys r
+                    WHERE r.table_name = 'disputes' AND r.key = 'dsp_' || t.transaction_id)
 """
 _OPEN: Final = """
 INSERT INTO oltp.disputes (dispute_id, transaction_id, merchant_id, amount_minor, currency, reason_code, status,
@@ -71,7 +73,8 @@ NONE: Final = Opened(0, 0, ())
 def open_disputes(session: "Session", rows: pl.DataFrame, frauds: Frauds) -> Opened:
     """Dispute the frauds among the payments of a load that are there and have no dispute; in the load's transaction.
 
-    A payment that failed took no money: there is nothing to dispute.
+    A payment that failed took no money: there is nothing to dispute. A dispute that was deleted is not opened again:
+    its id is never used twice, and the source would refuse the whole load.
     """
     chosen = rows.filter(pl.col("transaction_id").is_in(frauds.ids.to_list()))
     if chosen.is_empty():
