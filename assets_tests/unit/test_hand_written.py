@@ -67,3 +67,14 @@ def test_every_rule_has_two_bad_rows_written_by_hand(table: str) -> None:
 @pytest.mark.row("B3")
 def test_two_hundred_tricky_rows_are_good() -> None:
     assert sum(len(rows) for rows in GOOD.values()) >= 200
+
+
+@pytest.mark.row("B3")
+@pytest.mark.parametrize("column", ["amount_minor", "captured_minor", "refunded_minor"])
+@pytest.mark.parametrize("amount", [10**15 + 1, -(10**15) - 1])
+def test_an_amount_beyond_what_can_be_summed_breaks_a_rule_that_nobody_can_waive(column: str, amount: int) -> None:
+    """Let in by a decision, one such row would fail the sums of its whole day."""
+    parts, _ = split("transactions", [{column: amount}])
+    broken = collected(parts.quarantined)["reasons"].item().split(",")
+    firm = {rule.id for rule in dataset("clean/transactions").row_rules if not rule.is_releasable}
+    assert "R-amount-limit" in firm.intersection(broken)

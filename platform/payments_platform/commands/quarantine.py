@@ -170,7 +170,7 @@ def release(table: _Table, day: _Day, row: _Row, why: _Why) -> None:
 
 @app.command()
 def discard(table: _Table, day: _Day, row: _Row, why: _Why) -> None:
-    """Decide that a row stays out for good. It stays in quarantine, and is open no more."""
+    """Decide that a row stays out: it stays in quarantine while it breaks a rule, and is open no more."""
     _decide(table, day, row, "discard", {}, why)
 
 

@@ -113,7 +113,7 @@ TRANSACTION_RULES: Final = (
     not_null("R-reference-present", "merchant_id", "customer_id", "customer_token").of_deletes(),
     not_null("R-amount-present", "amount_minor", "captured_minor", "refunded_minor"),
     amount_sign(),
-    amount_limit(),
+    amount_limit("amount_minor", "captured_minor", "refunded_minor"),
     Rule(
         "R-amount-decimals",
         Severity.ROW,

@@ -6,6 +6,8 @@ that applies rules (batch/validate.py).
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import reduce
+from operator import and_
 from typing import Final
 
 import narwhals as nw
@@ -149,10 +151,12 @@ def op_known() -> Rule:
     return one_of("R-op-known", "op", CHANGE_OPS).of_deletes()
 
 
-def amount_limit(column: str = "amount_minor") -> Rule:
-    """The amount is one that can be summed."""
-    reason = f"{column} must not exceed {MAX_AMOUNT_MINOR}: beyond, sums in the warehouse would overflow"
-    return Rule("R-amount-limit", Severity.ROW, reason, nw.col(column) <= MAX_AMOUNT_MINOR)
+def amount_limit(*columns: str) -> Rule:
+    """The amounts are such as can be summed: no decision about a row may waive it."""
+    names = columns or ("amount_minor",)
+    within = [(nw.col(name) <= MAX_AMOUNT_MINOR) & (nw.col(name) >= -MAX_AMOUNT_MINOR) for name in names]
+    reason = f"{', '.join(names)} must lie within {MAX_AMOUNT_MINOR} either way: beyond, sums in the warehouse overflow"
+    return Rule("R-amount-limit", Severity.ROW, reason, reduce(and_, within))
 
 
 def amount_sign(column: str = "amount_minor") -> Rule:
