@@ -93,6 +93,22 @@ class Settings(BaseSettings):
             case _:
                 assert_never(self.environment)
 
+    def kafka_servers(self) -> str:
+        """Return the brokers to bootstrap from, as ``host:port,…``."""
+        return self._stream_address("KAFKA_BOOTSTRAP_SERVERS", "kafka", "{host}:{port}")
+
+    def connect_url(self) -> str:
+        """Return the address of Kafka Connect's REST interface."""
+        return self._stream_address("CONNECT_URL", "connect", "http://{host}:{port}")
+
+    def mongodb_uri(self) -> SecretStr:
+        """Return the connection string of the document store; it may hold a password."""
+        return SecretStr(self._stream_address("MONGODB_URI", "mongodb", "mongodb://{host}:{port}"))
+
+    def elasticsearch_url(self) -> str:
+        """Return the address of the search engine."""
+        return self._stream_address("ELASTICSEARCH_URL", "elasticsearch", "http://{host}:{port}")
+
     def export(self) -> None:
         """Put what Dagster and dbt read from the environment there, so that they use this home and no other.
 
@@ -132,6 +148,17 @@ class Settings(BaseSettings):
             user=user,
             password=SecretStr(passwords[user]),
         )
+
+    def _stream_address(self, variable: str, server: str, form: str) -> str:
+        """The variable wins in every environment; only a local stack is found without one."""
+        if os.environ.get(variable) or self.environment in {"staging", "production"}:
+            return _variable(variable)
+        services = _read(self.home / "config" / "stack.json")["services"]
+        if server not in services:
+            raise SettingMissing(
+                f"The stack in {self.home} has no {server} server. Run: payments up, or set {variable}"
+            )
+        return form.format(**services[server])
 
     def _variable_address(self, server: PostgresServer, role: PostgresRole) -> PostgresAddress:
         name = f"PAYMENTS_{server}_{role}_URL".upper()

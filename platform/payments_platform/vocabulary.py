@@ -6,7 +6,7 @@ where things are stored (settings), anything that imports a client or Dagster.
 
 import re
 from datetime import date, timedelta
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 Zone = Literal[
     "oltp",
@@ -55,6 +55,14 @@ TEAM_OF_ZONE: dict[Zone, Team] = {
 DATASET_NAME = re.compile(r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$")
 COLUMN_NAME = DATASET_NAME
 
+# Change topics are named after their table (``topic``); these are the others.
+ANALYTICS_TRANSACTIONS: Final = "analytics.transactions"
+FRAUD_CANDIDATES: Final = "fraud.candidates"
+FRAUD_SIGNALS: Final = "fraud.signals"
+OPS_METRICS: Final = "ops.metrics"
+STATE_PARTIALS: Final = "state.partials"
+STATE_COUNTERS: Final = "state.counters"
+
 AssetPath = tuple[Zone, str]
 
 
@@ -70,6 +78,11 @@ def asset_path(zone: Zone, dataset: str) -> AssetPath:
 def topic(table: str) -> str:
     """The change topic of a source table: ``oltp.<table>``."""
     return f"oltp.{asset_path('oltp', table)[1]}"
+
+
+def dead_letters(topic: str) -> str:
+    """The topic of what could not be used of ``topic``: ``<topic>.dlq``."""
+    return f"{topic}.dlq"
 
 
 def day_of(partition_key: str) -> date:

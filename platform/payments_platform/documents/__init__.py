@@ -1,0 +1,1 @@
+"""Documents: collections of the document store, their indexes and merges."""

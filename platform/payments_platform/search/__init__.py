@@ -1,0 +1,1 @@
+"""Search: index templates and documents of the search engine."""
