@@ -15,7 +15,7 @@ from payments_platform.clients.postgres import PostgresAddress, connect
 from payments_platform.oltp import rates
 from payments_platform.oltp.traffic.cast import cast
 from payments_platform.oltp.traffic.latency import Latencies
-from payments_platform.oltp.traffic.operations import Application, Request, requests
+from payments_platform.oltp.traffic.operations import Application, Payment, Request, requests
 from payments_platform.oltp.traffic.pacer import Pacer
 from payments_platform.settings import TokenKey
 
@@ -80,17 +80,22 @@ class Report:
 
 
 def drive(
-    traffic: Traffic, seconds: float | None, stop: threading.Event, progress: Callable[[Progress], None]
+    traffic: Traffic,
+    seconds: float | None,
+    stop: threading.Event,
+    progress: Callable[[Progress], None],
+    paid: Callable[[Payment], None] = lambda _: None,
 ) -> Report:
     """Serve requests at the asked rate for ``seconds``, or until ``stop`` is set; each in one committed transaction.
 
-    Raises what the database raises; the other sessions then finish the transaction they are in.
+    ``paid`` is told of each payment once it is committed, from the session's thread. Raises what the database
+    raises; the other sessions then finish the transaction they are in.
     """
     with connect(traffic.app, autocommit=True, name="live traffic") as session:
         everyone = cast(session, traffic.seed, traffic.key)
     _fix_rates(traffic.loader)
     started = datetime.now(UTC)
-    application = Application(f"{traffic.seed}_{int(started.timestamp() * 1e6):x}", everyone)
+    application = Application(f"{traffic.seed}_{int(started.timestamp() * 1e6):x}", everyone, paid)
     run = _Run(traffic, seconds, stop, application, requests(traffic.seed, everyone))
     return run.report(progress)
 

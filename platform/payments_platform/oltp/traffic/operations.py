@@ -5,7 +5,7 @@ when (pacer.py). Requests are drawn from the seed; which payment a later step me
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -81,10 +81,14 @@ def requests(seed: int, cast: Cast) -> Iterator[Request]:
 
 @dataclass(frozen=True)
 class Application:
-    """One run's payment application. ``name`` is part of every id, so no two runs share one."""
+    """One run's payment application. ``name`` is part of every id, so no two runs share one.
+
+    ``paid`` is told of each payment once its commit is acknowledged, from the thread that made it.
+    """
 
     name: str
     cast: Cast
+    paid: Callable[[Payment], None] = lambda _: None
     open: Open = field(default_factory=Open)
 
     def serve(self, session: "Session", request: Request, number: int) -> str:
@@ -119,6 +123,7 @@ class Application:
         name, amount = f"txn_live_{self.name}_{number}", _amount(merchant, request.size)
         created = _create(session, (name, amount, status), merchant, customer, number)
         payment = Payment(name, merchant.merchant_id, merchant.currency, amount, created)
+        self.paid(payment)
         if status == "processing":
             self.open.processing.append(payment)
         elif status == "succeeded":
