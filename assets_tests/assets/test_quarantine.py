@@ -110,6 +110,10 @@ def test_decisions_reach_the_marts_on_the_next_run_and_stay(platform: Platform, 
         "txn_sample_2/1": ("released", True),
         "txn_sample_3/1": ("discarded", True),
     }
+    left = command("show", "transactions", DAY, "txn_sample_1/1")
+    assert left.exit_code == 0
+    assert "in quarantine no more" in left.output
+    assert 'repair {"currency": "EUR"}: the merchant said so' in left.output
 
 
 @pytest.mark.row("B3")
@@ -222,3 +226,28 @@ def test_what_a_killed_writer_left_is_no_record(tmp_path: Path) -> None:
     written.with_name(".000002.json.0123").write_bytes(b'{"action"')
     assert records.append(storage, REPAIRS, record) == 2
     assert records.read(storage, REPAIRS)["record_number"].to_list() == [1, 2]
+
+
+@pytest.mark.parametrize("wrong", [{"version": "one"}, {"record_number": [1]}, {"reason": {"a": 1}}])
+def test_a_record_whose_value_is_of_another_type_is_named_by_its_file(tmp_path: Path, wrong: dict[str, object]) -> None:
+    """Whoever must mend it looks for a file; an error about a column tells nobody which of thousands."""
+    from payments_platform.lake.errors import ManifestUnreadable
+    from payments_platform.lake.storage import LocalStorage
+
+    storage, record = LocalStorage(tmp_path), sample(REPAIRS, 1).row(0, named=True)
+    records.append(storage, REPAIRS, record)
+    written = next(tmp_path.rglob("000001.json"))
+    written.write_text(json.dumps(json.loads(written.read_text(encoding="utf-8")) | wrong), encoding="utf-8")
+    with pytest.raises(ManifestUnreadable, match=r"000001\.json"):
+        records.read(storage, REPAIRS)
+
+
+def test_a_decision_that_the_contract_no_longer_understands_is_named() -> None:
+    from payments_platform.batch.repairs import RepairRefused, with_repairs
+    from payments_platform.contracts.payments import RAW_TRANSACTIONS
+
+    decision = sample(REPAIRS, 1).with_columns(action=pl.lit("repair"), changes=pl.lit('{"renamed_since": "x"}'))
+    row = decision.row(0, named=True)
+    named = rf"Decision {row['record_number']} about {row['table_name']} .*{row['row_key']}/{row['version']}"
+    with pytest.raises(RepairRefused, match=named):
+        with_repairs(sample(RAW_TRANSACTIONS, 1).lazy(), RAW_TRANSACTIONS, decision)

@@ -138,7 +138,15 @@ def _shown(column: Column, value: Any, known: set[str]) -> str:  # noqa: ANN401 
 
 
 def _applied(raw: Dataset, decision: Mapping[str, Any]) -> dict[str, Any]:
-    changes = {name: parsed(raw, name, text) for name, text in json.loads(decision["changes"]).items()}
+    """A decision with its values typed. One that today's contract no longer understands is named, to be redone."""
+    try:
+        changes = {name: parsed(raw, name, text) for name, text in json.loads(decision["changes"]).items()}
+    except RepairRefused as refused:
+        row = f"{decision['table_name']} {decision['partition_date']} {decision['row_key']}/{decision['version']}"
+        raise RepairRefused(
+            f"Decision {decision['record_number']} about {row} cannot be carried out: {refused}. "
+            f"Decide anew: payments quarantine repair {row} … (or discard)"
+        ) from None
     return {**decision, "changes": changes}
 
 

@@ -109,6 +109,11 @@ def show(
     from payments_platform.lake import records
 
     lake, raw, (key, version) = _lake(), _raw(table), _parts(row)
+    past = _decisions(lake, table, day, key, version)
+    if past and _found(lake, raw, day, key, version) is None:
+        _say(f"{table} {day} {row} is in quarantine no more. What was decided about it:")
+        _tell(past)
+        return
     clean, values = dataset(f"clean/{table}"), _values(lake, raw, day, key, version)
     if reveal:
         if not why.strip():
@@ -123,10 +128,13 @@ def show(
     for name, value in shown.items():
         cells.add_row(name, Text(value))
     Console(highlight=False, width=None if Console().is_terminal else 200).print(cells)
-    for past in _decisions(lake, table, day, key, version):
-        when = f"{past['recorded_at']:%Y-%m-%d %H:%M} {past['recorded_by']}"
-        _say(f"{when}: {past['action']} {past['changes']}: {past['reason']}")
+    _tell(past)
     _say(f"Next: payments quarantine repair {table} {day} {row} --set COLUMN=VALUE --why '…' (or release, discard)")
+
+
+def _tell(decisions: list[dict[str, Any]]) -> None:
+    for it in decisions:
+        _say(f"{it['recorded_at']:%Y-%m-%d %H:%M} {it['recorded_by']}: {it['action']} {it['changes']}: {it['reason']}")
 
 
 @app.command()
@@ -254,15 +262,21 @@ def _quarantined(lake: "Lake", raw: "Dataset", day: date) -> "pl.LazyFrame":
 
 def _values(lake: "Lake", raw: "Dataset", day: date, key: str, version: int) -> dict[str, Any]:
     """One quarantined row. Raises RowUnknown naming some that are there."""
+    found = _found(lake, raw, day, key, version)
+    if found is None:
+        rows = _quarantined(lake, raw, day).select(raw.primary_key).head(5).collect()
+        there = [f"{known}/{number}" for known, number in rows.iter_rows()]
+        known = f"; there are: {', '.join(there)}" if there else "; that day has none"
+        raise RowUnknown(f"{raw.table} {day} has no row {key}/{version} in quarantine{known}.")
+    return found
+
+
+def _found(lake: "Lake", raw: "Dataset", day: date, key: str, version: int) -> dict[str, Any] | None:
     import polars as pl
 
     rows, (key_name, version_name) = _quarantined(lake, raw, day), raw.primary_key
     found = rows.filter((pl.col(key_name) == key) & (pl.col(version_name) == version)).collect()
-    if found.is_empty():
-        there = [f"{key}/{number}" for key, number in rows.select(raw.primary_key).head(5).collect().iter_rows()]
-        known = f"; there are: {', '.join(there)}" if there else "; that day has none"
-        raise RowUnknown(f"{raw.table} {day} has no row {key}/{version} in quarantine{known}.")
-    return found.row(0, named=True)
+    return None if found.is_empty() else found.row(0, named=True)
 
 
 def _decisions(lake: "Lake", table: str, day: date, key: str, version: int) -> list[dict[str, Any]]:

@@ -37,20 +37,21 @@ def read(storage: Storage, dataset: Dataset, table: str = "", day: date | None =
     """Records by number, of one table and day or of all. Raises ManifestUnreadable naming a file that is no record."""
     files = [file.path for file in storage.list(_folder(dataset, table, day)) if is_record(file.path)]
     rows = [_record(dataset, path, storage.read(path) or b"") for path in files]
-    return pl.DataFrame(rows, schema=dataset.schema).sort(dataset.primary_key)
+    return pl.concat([pl.DataFrame(schema=dataset.schema), *rows]).sort(dataset.primary_key)
 
 
 def _folder(dataset: Dataset, table: str, day: date | None) -> str:
     return "/".join([dataset.name, *([table] if table else []), *([str(day)] if day else [])])
 
 
-def _record(dataset: Dataset, path: str, data: bytes) -> dict[str, Any]:
+def _record(dataset: Dataset, path: str, data: bytes) -> pl.DataFrame:
+    """One record as a frame, so that a value of a wrong type is found where its file is known."""
     try:
         record: dict[str, Any] = json.loads(data)
         record["partition_date"] = date.fromisoformat(record["partition_date"])
         record["recorded_at"] = datetime.fromisoformat(record["recorded_at"])
-        return {name: record[name] for name in dataset.names}
-    except (ValueError, KeyError, TypeError) as error:
+        return pl.DataFrame([{name: record[name] for name in dataset.names}], schema=dataset.schema)
+    except (ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
         raise ManifestUnreadable(path, f"{type(error).__name__}: {error}") from error
 
 
