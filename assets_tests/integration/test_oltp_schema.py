@@ -200,11 +200,11 @@ def test_a_service_of_one_merchant_sees_no_other(source: Source) -> None:
 
 
 @pytest.mark.row("S1")
-def test_the_publication_holds_the_captured_tables_alone(source: Source) -> None:
+def test_the_publication_holds_the_captured_tables_and_what_capture_writes_alone(source: Source) -> None:
     """Identities in the publication would be identities in every topic."""
     query = "SELECT tablename FROM pg_publication_tables WHERE pubname = 'payments_changes' ORDER BY 1"
     published = [name for (name,) in source.rows("owner", query)]
-    assert published == sorted([*CHANGED, "transactions"])
+    assert published == sorted([*CHANGED, "transactions", "capture_heartbeats", "capture_signals"])
     leaves = (
         "SELECT count(*) FROM pg_class c JOIN pg_inherits i ON i.inhrelid = c.oid"
         " WHERE i.inhparent = 'oltp.transactions'::regclass AND c.relreplident <> 'f'"

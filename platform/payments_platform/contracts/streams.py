@@ -20,6 +20,8 @@ from payments_platform.vocabulary import (
     ANALYTICS_TRANSACTIONS,
     FRAUD_CANDIDATES,
     FRAUD_SIGNALS,
+    HEARTBEATS_OLTP,
+    OPS_CAPTURE,
     OPS_METRICS,
     STATE_COUNTERS,
     STATE_PARTIALS,
@@ -134,6 +136,15 @@ CHANGE_TOPICS: Final = (
         for table in _EVENT_TABLES
     ),
 )  # fmt: skip
+CAPTURED_TABLES: Final = (*DIMENSION_TABLES, *_EVENT_TABLES)
+# What change capture says about itself; no payload. The latest heartbeat must outlive any pause: a gap begins there.
+CAPTURE_HEARTBEATS: Final = topic("capture_heartbeats")
+CAPTURE_TOPICS: Final = (
+    TopicSpec(CAPTURE_HEARTBEATS, "Capture's beat at the source, and what it had seen.", 1, None, Pii.NONE),
+    TopicSpec(topic("capture_signals"), "Requests for snapshots, and their windows.", 1, timedelta(days=1), Pii.NONE),
+    TopicSpec(HEARTBEATS_OLTP, "The connector's own sign of life.", 1, timedelta(days=1), Pii.NONE),
+    TopicSpec(OPS_CAPTURE, "Progress of snapshots, by the connector.", 1, PAYLOAD_RETENTION, Pii.NONE),
+)
 PROCESSED_TOPICS: Final = (
     TopicSpec(ANALYTICS_TRANSACTIONS, "Enriched versions of transactions.", PAYMENT_PARTITIONS, PAYLOAD_RETENTION),
     TopicSpec(FRAUD_CANDIDATES, "New payments for the fraud model to score.", PAYMENT_PARTITIONS, PAYLOAD_RETENTION),
@@ -148,4 +159,4 @@ DEAD_LETTER_TOPICS: Final = tuple(
     TopicSpec(dead_letters(spec.name), f"What could not be used of {spec.name}.", 1, DEAD_LETTER_RETENTION, spec.pii)
     for spec in (*CHANGE_TOPICS, *PROCESSED_TOPICS)
 )
-TOPICS: Final = (*CHANGE_TOPICS, *PROCESSED_TOPICS, *STATE_TOPICS, *DEAD_LETTER_TOPICS)
+TOPICS: Final = (*CHANGE_TOPICS, *CAPTURE_TOPICS, *PROCESSED_TOPICS, *STATE_TOPICS, *DEAD_LETTER_TOPICS)

@@ -144,7 +144,7 @@ class Postgres:
         if self.source is not None:
             values["primary_conninfo"] = (
                 f"host={site.host} port={site.ports[self.source]} user={REPLICATION_USER} "
-                f"password={site.passwords[REPLICATION_USER]} application_name={self.name}"
+                f"password={site.passwords[REPLICATION_USER]} application_name={self.name} dbname=postgres"
             )
             values["primary_slot_name"] = REPLICA_SLOT
         return "".join(f"{name} = {_quoted(value)}\n" for name, value in values.items())
@@ -254,6 +254,9 @@ REPLICA = Postgres(
         "shared_buffers": "256MB",
         "hot_standby": "on",
         "hot_standby_feedback": "on",  # a long extraction must not lose the rows it reads to the primary's vacuum
+        # Change capture's slot is copied here, so that a promoted replica knows how far capture had read. The primary
+        # is not told to wait for it (synchronized_standby_slots): with the replica away, capture would stand still.
+        "sync_replication_slots": "on",
         "max_standby_streaming_delay": "10min",  # replay waits for a reader of a dropped partition instead of ending it
     },
     {"payments": ()},
