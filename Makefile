@@ -25,7 +25,7 @@ FROM ?=
 TO ?=
 ARGS ?=
 
-.PHONY: help setup demo test test-all lint types format up down reset clean status ui simulate backfill bench-batch bench-oltp test-faults lock docs pictures
+.PHONY: help setup demo test test-all lint types format up down reset clean status ui simulate backfill bench-batch bench-oltp test-faults lock pins docs pictures
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -100,6 +100,9 @@ test-faults: setup ## Kill at 30 seeded points, fill the disk, stop the replica 
 
 lock: $(INSTALLED) ## Resolve pyproject.toml again: requirements.lock (hashed, no URLs) and requirements.size
 	@bash .ci/lock
+
+pins: $(INSTALLED) ## Resolve the Java servers' Maven coordinates again: local/downloads.lock (every file's SHA-256)
+	@$(VENV)/python -m payments_platform.local.pinning
 
 $(PAGES): $(INSTALLED) requirements-pages.lock
 	@bash .ci/setup requirements-pages.lock

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
@@ -25,6 +25,8 @@ from payments_platform.settings import Settings, load_settings
 PROJECT = Path(__file__).resolve().parents[1]
 # A home whose stack may be used and left running: quicker for a person who runs one test again and again.
 REUSED_HOME = "PAYMENTS_TEST_HOME"
+# The files of the Java servers, fetched once for all test runs of this checkout and for its own stack.
+DOWNLOADS = Path(os.environ.get("PAYMENTS_DOWNLOADS") or PROJECT / ".local" / "cache")
 _DATABASE, _PRISTINE = "payments", "payments_pristine"
 
 
@@ -53,11 +55,9 @@ def stack() -> Iterator[Stack]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PAYMENTS_HOME", str(home.root))
         patch.setenv("PAYMENTS_ENVIRONMENT", "test")
-        request = local_stack.Request(
-            home, PROJECT, ui=False, environment="test", any_ports=True, stop_with=None if reused else os.getpid()
-        )
+        patch.setenv("PAYMENTS_DOWNLOADS", str(DOWNLOADS))
         try:
-            local_stack.up(request)
+            local_stack.up(_request(home))
             _keep_pristine(home)
             yield Stack(home.root, load_settings())
             if reused:
@@ -67,6 +67,26 @@ def stack() -> Iterator[Stack]:
             if not reused:
                 local_stack.down(home, _silent)
                 shutil.rmtree(home.root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def stream_stack(stack: Stack) -> Stack:
+    """The shared stack with the servers of the speed layer, started when the first test asks for them."""
+    local_stack.up(replace(_request(Home(stack.home)), streams=True))
+    return stack
+
+
+def _request(home: Home) -> local_stack.Request:
+    lives_on = os.environ.get(REUSED_HOME)
+    return local_stack.Request(
+        home,
+        PROJECT,
+        DOWNLOADS,
+        ui=False,
+        environment="test",
+        any_ports=True,
+        stop_with=None if lives_on else os.getpid(),
+    )
 
 
 @pytest.fixture

@@ -66,6 +66,10 @@ class Settings(BaseSettings):
     home: Path = Field(
         default_factory=lambda: Path.cwd() / ".local", description="Folder of all data of the local stack."
     )
+    downloads: Path = Field(
+        default_factory=lambda data: data["home"] / "cache",
+        description="Folder of the Java servers' files, fetched once; `cache` in the home, or one that homes share.",
+    )
     lake_root: Path = Field(default_factory=lambda data: data["home"] / "lake", description="Root folder of the lake.")
     warehouse_path: Path = Field(
         default_factory=lambda data: data["home"] / "warehouse" / "warehouse.duckdb",
@@ -76,7 +80,7 @@ class Settings(BaseSettings):
     days_per_run: int = Field(30, ge=1, description="Days that one run of a backfill takes.")
     history_days: int = Field(400, ge=2, description="Days that the source keeps its history tables.")
 
-    @field_validator("home", "lake_root", "warehouse_path")
+    @field_validator("home", "downloads", "lake_root", "warehouse_path")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().absolute()
@@ -177,6 +181,12 @@ def load_settings() -> Settings:
         faults = [item for item in error.errors(include_input=False) if item["type"] != "default_factory_not_called"]
         problems = [_problem(item["loc"], item["msg"]) for item in faults]
         raise SettingInvalid("\n".join(problems)) from None
+
+
+def java_home() -> Path | None:
+    """Return the Java that this machine's owner chose by JAVA_HOME, as every Java program understands it."""
+    chosen = os.environ.get("JAVA_HOME")
+    return Path(chosen) if chosen else None
 
 
 def _problem(location: tuple[int | str, ...], message: str) -> str:

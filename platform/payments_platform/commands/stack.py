@@ -39,6 +39,12 @@ _YES = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 @app.command()
 def up(
     ui: Annotated[bool, typer.Option("--ui/--no-ui", help="Start the Dagster UI and its daemon as well.")] = True,
+    streams: Annotated[
+        bool, typer.Option("--streams/--no-streams", help="Start the servers of the speed layer as well.")
+    ] = True,
+    only: Annotated[
+        str, typer.Option("--only", help="Servers by name, with commas; what they need starts too, nothing else.")
+    ] = "",
     output: _FORMAT = Format.TABLE,
 ) -> None:
     """Start the local stack, wait until it serves, and print where everything is. Safe to repeat."""
@@ -46,7 +52,14 @@ def up(
 
     settings = _settings()
     request = stack.Request(
-        _home(settings), _project(), ui=ui, environment=settings.environment, say=_say, any_ports=False
+        _home(settings),
+        _project(),
+        settings.downloads,
+        ui=ui,
+        streams=streams,
+        only=tuple(name.strip() for name in only.split(",") if name.strip()),
+        environment=settings.environment,
+        say=_say,
     )
     _show(stack.up(request), output)
 

@@ -17,7 +17,7 @@ from payments_platform.local.failures import StackError
 from payments_platform.local.home import Home
 from payments_platform.local.privileges import unprivileged
 from payments_platform.local.servers.postgres import binaries
-from payments_platform.local.stack import SUPERVISOR, SUPERVISOR_PORT, known_site, services, supervisor_of
+from payments_platform.local.stack import known_site, services, supervisor_of, usual_ports
 
 GIB = 1024**3
 # Three PostgreSQL servers 1 GB, Dagster's pages and code servers 1 GB, two runs 2 GB.
@@ -136,7 +136,7 @@ def _account(home: Home) -> Finding:
 
 def _ports(home: Home) -> Finding:
     """A taken port never stops the stack: it chooses another. Its own servers' ports do not count as taken."""
-    usual = {it.name: it.port for it in services(ui=True) if it.port is not None} | {SUPERVISOR: SUPERVISOR_PORT}
+    usual = usual_ports(services(ui=True, streams=True))
     site = known_site(home)
     own = set(site.ports.values()) if site is not None and supervisor_of(site).alive() else set()
     taken = [f"{port} ({name})" for name, port in usual.items() if port not in own and ports.is_taken(port)]

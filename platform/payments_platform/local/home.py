@@ -58,6 +58,11 @@ class Home:
         return self.root / "logs"
 
     @property
+    def downloads(self) -> Path:
+        """Where downloads lie unless homes share another folder."""
+        return self.root / "cache"
+
+    @property
     def dagster(self) -> Path:
         return self.root / "dagster"
 

@@ -22,10 +22,8 @@ _TRIES = 200
 
 def is_taken(port: int) -> bool:
     """Say whether something listens on the port, or the system refuses to give it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.settimeout(0.5)
-        if probe.connect_ex((HOST, port)) == 0:
-            return True
+    if is_open(port):
+        return True
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -33,6 +31,13 @@ def is_taken(port: int) -> bool:
         except OSError:
             return True
     return False
+
+
+def is_open(port: int) -> bool:
+    """Say whether something listens on the port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex((HOST, port)) == 0
 
 
 def choose(preferred: int, reserved: Collection[int] = ()) -> int:

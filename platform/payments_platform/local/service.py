@@ -20,6 +20,7 @@ class Site:
     ports: Mapping[str, int]
     passwords: Mapping[str, str]
     project: Path
+    downloads: Path
     environment: str = "local"
     host: str = HOST
 
@@ -56,7 +57,11 @@ class Service(Protocol):
 
     @property
     def after(self) -> tuple[str, ...]:
-        """Names of the services that must be ready before this one is prepared."""
+        """Names of the services that must be ready before this one is prepared; those not asked for do not count."""
+
+    @property
+    def bundles(self) -> tuple[str, ...]:
+        """What must be fetched before it starts (downloads)."""
 
     def address(self, site: Site) -> Mapping[str, object]:
         """What ``stack.json`` and the status table say about where it is; no secret."""

@@ -4,26 +4,31 @@ Belongs here: what `payments up`, `down` and `status` do. Does not: any one serv
 language (supervision), printing (commands/).
 """
 
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from payments_platform.local import dotenv, ports
+from payments_platform.local import dotenv, downloads, ports
 from payments_platform.local.failures import StackError
 from payments_platform.local.home import DEFAULT_NAME, Home
-from payments_platform.local.servers import dagster
+from payments_platform.local.servers import dagster, kafka
+from payments_platform.local.servers.connect import CONNECT
 from payments_platform.local.servers.dagster import DAEMON, WEBSERVER
 from payments_platform.local.servers.guardian import Guardian
+from payments_platform.local.servers.kafka import KAFKA
 from payments_platform.local.servers.postgres import PLATFORM, PRIMARY, REPLICA
-from payments_platform.local.service import Broken, NotReady, Service, Site
+from payments_platform.local.service import NotReady, Service, Site
+from payments_platform.local.starting import start_all
 from payments_platform.local.supervision import State, Supervisor
 
 SUPERVISOR = "supervisor"
 SUPERVISOR_PORT = 9001
-_READY_SECONDS = 180.0
-# A server that ends at once is tried again for this long: the last sessions of a killed one may still be ending.
-_CRASH_SECONDS = 6.0
+
+# Ports beside the servers' own: whose it is (None: the stack's), and the usual number.
+_INNER_PORTS: Mapping[str, tuple[str | None, int]] = {
+    SUPERVISOR: (None, SUPERVISOR_PORT),
+    kafka.CONTROLLER: (KAFKA.name, kafka.CONTROLLER_PORT),
+}
 
 Say = Callable[[str], None]
 
@@ -44,24 +49,55 @@ class ServiceStatus:
     note: str
 
 
-def services(*, ui: bool, stop_with: int | None = None) -> tuple[Service, ...]:
-    """Return the servers of the stack in starting order."""
+def services(
+    *, ui: bool, streams: bool, stop_with: int | None = None, only: Collection[str] = ()
+) -> tuple[Service, ...]:
+    """Return the servers of the stack, the slowest to start first; with ``only``, those and what they need."""
     guardian: tuple[Service, ...] = () if stop_with is None else (Guardian(stop_with),)
     pages: tuple[Service, ...] = (WEBSERVER, DAEMON) if ui else ()
-    return (*guardian, PRIMARY, PLATFORM, REPLICA, *pages)
+    speed: tuple[Service, ...] = (KAFKA, CONNECT) if streams else ()
+    return (*guardian, *_selected((*speed, PRIMARY, PLATFORM, REPLICA, *pages), only))
+
+
+def _selected(known: Sequence[Service], only: Collection[str]) -> Sequence[Service]:
+    by_name = {service.name: service for service in known}
+    unknown = sorted(set(only) - set(by_name))
+    if unknown:
+        raise StackError(f"There is no server {unknown[0]}. Servers: {', '.join(by_name)}.", "payments up --only kafka")
+    wanted, found = list(only), set[str]()
+    while wanted:
+        name = wanted.pop()
+        if name in by_name and name not in found:
+            found.add(name)
+            wanted += by_name[name].after
+    return [service for service in known if not only or service.name in found]
+
+
+_ALL = services(ui=True, streams=True)
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of ``up``: for which home, which servers, and how it talks."""
+    """What is asked of ``up``: for which home, which servers, and how it talks.
+
+    ``streams`` adds the servers of the speed layer; ``only`` names some of all of these. Homes may share ``downloads``.
+    """
 
     home: Home
     project: Path
+    downloads: Path | None = None
     ui: bool = True
+    streams: bool = False
+    only: tuple[str, ...] = ()
     environment: str = "local"
     any_ports: bool = False
     stop_with: int | None = None
     say: Say = _silent
+
+    @property
+    def cache(self) -> Path:
+        """Where the files of the Java servers lie."""
+        return self.downloads or self.home.downloads
 
 
 def up(request: Request) -> list[ServiceStatus]:
@@ -72,14 +108,16 @@ def up(request: Request) -> list[ServiceStatus]:
     home = request.home
     home.create()
     with home.lock():
-        wanted = services(ui=request.ui, stop_with=request.stop_with)
+        wanted = services(ui=request.ui, streams=request.streams, stop_with=request.stop_with, only=request.only)
+        bundles = dict.fromkeys(bundle for service in wanted for bundle in service.bundles)
+        downloads.fetch(list(bundles), request.cache, request.say)
         site = _site(request, wanted)
         supervisor = supervisor_of(site)
-        home.save_services({it.name: it.address(site) for it in wanted} | _supervisor_address(site))
+        home.save_services({it.name: it.address(site) for it in wanted} | _inner_addresses(site))
         if not request.ui:
             # Commands run jobs against the instance without its pages too; with them, they prepare it themselves.
             WEBSERVER.prepare(site)
-        _start_all(site, supervisor, wanted, request.say)
+        start_all(site, supervisor, wanted, request.say, lambda service: _completed(home, service))
         if _owns_dotenv(request.home, request.project):
             dotenv.write(request.project / ".env", dagster.environment(site))
         return _status(site, supervisor, wanted)
@@ -97,12 +135,12 @@ def down(home: Home, say: Say) -> bool:
         ran = supervisor.settle()
         if ran:
             states = supervisor.states()
-            for service in reversed(services(ui=True)):
+            for service in reversed(_ALL):
                 if service.name in states and states[service.name].word not in {"STOPPED", "EXITED", "FATAL"}:
                     say(f"stopping {service.name}")
                     supervisor.stop([service.name])
             supervisor.shutdown()
-        _heal(site, services(ui=True))
+        _heal(site, _ALL)
         return ran
 
 
@@ -120,7 +158,7 @@ def status(home: Home) -> list[ServiceStatus]:
     site = known_site(home)
     if site is None:
         return []
-    known = [service for service in services(ui=True) if service.name in home.services()]
+    known = [service for service in _ALL if service.name in home.services()]
     return _status(site, supervisor_of(site), known)
 
 
@@ -134,7 +172,8 @@ def known_site(home: Home) -> Site | None:
     known = home.services() if home.exists() else {}
     if SUPERVISOR not in known:
         return None
-    return Site(home, _ports_of(home), home.secrets().passwords, home.root)
+    # Nothing is started from this site, so the project and the downloads are not looked at.
+    return Site(home, _ports_of(home), home.secrets().passwords, home.root, home.downloads)
 
 
 def _site(request: Request, wanted: Sequence[Service]) -> Site:
@@ -142,8 +181,12 @@ def _site(request: Request, wanted: Sequence[Service]) -> Site:
     home, passwords = request.home, request.home.secrets().passwords
     before = _ports_of(home)
     running = _running(home, before, passwords)
-    _heal(Site(home, before, passwords, request.project), [it for it in wanted if it.name not in running])
-    usual = {SUPERVISOR: SUPERVISOR_PORT, **{it.name: it.port for it in wanted if it.port is not None}}
+    _heal(
+        Site(home, before, passwords, request.project, request.cache), [it for it in wanted if it.name not in running]
+    )
+    usual = usual_ports(wanted)
+    if KAFKA.name in running:
+        running.add(kafka.CONTROLLER)
     chosen = {name: port for name, port in before.items() if name in running}
     with ports.claims() as claimed:
         for name, port in usual.items():
@@ -153,11 +196,18 @@ def _site(request: Request, wanted: Sequence[Service]) -> Site:
                 reserved = {*chosen.values(), *others, *claimed}
                 chosen[name] = _choose(name, before.get(name), default, reserved, request.say)
         claimed.update(chosen.values())
-    return Site(home, chosen, passwords, request.project, request.environment)
+    return Site(home, chosen, passwords, request.project, request.cache, request.environment)
 
 
 def _ports_of(home: Home) -> dict[str, int]:
     return {name: int(str(at["port"])) for name, at in home.services().items() if "port" in at}
+
+
+def usual_ports(wanted: Sequence[Service]) -> dict[str, int]:
+    """Return the ports that the services and the stack itself take when these are free."""
+    own = {it.name: it.port for it in wanted if it.port is not None}
+    inner = {name: port for name, (of, port) in _INNER_PORTS.items() if of is None or of in own}
+    return inner | own
 
 
 def _running(home: Home, before: Mapping[str, int], passwords: Mapping[str, str]) -> set[str]:
@@ -186,73 +236,6 @@ def _choose(name: str, before: int | None, usual: int, reserved: Collection[int]
     return port
 
 
-def _start_all(site: Site, supervisor: Supervisor, wanted: Sequence[Service], say: Say) -> None:
-    """Start the services in waves: each wave is prepared together, then all of it must be ready."""
-    supervisor.configure({service.name: service.program(site) for service in wanted})
-    ready: set[str] = set()
-    waiting = list(wanted)
-    while waiting:
-        wave = [service for service in waiting if set(service.after) <= ready]
-        for service in wave:
-            _start(site, supervisor, service, say)
-        for service in wave:
-            wait_ready(site, supervisor, service)
-            service.complete(site)
-            if service.name == PRIMARY.name:
-                _migrate(site.home)
-        ready |= {service.name for service in wave}
-        waiting = [service for service in waiting if service not in wave]
-
-
-def _start(site: Site, supervisor: Supervisor, service: Service, say: Say) -> None:
-    changed = service.prepare(site)
-    running = service.name in (states := supervisor.states()) and states[service.name].runs
-    if running and changed:
-        say(f"restarting {service.name}: its configuration changed")
-        supervisor.stop([service.name])
-    elif running and _is_broken(site, service):
-        say(f"restarting {service.name}: it runs but cannot serve")
-        supervisor.stop([service.name])
-    elif not running:
-        say(f"starting {service.name}")
-    supervisor.start(service.name)
-
-
-def _is_broken(site: Site, service: Service) -> bool:
-    """Whether only a restart can help, as when the definitions it loaded did not load and have been mended since."""
-    try:
-        service.check(site)
-    except NotReady as why:
-        return isinstance(why, Broken)
-    return False
-
-
-def wait_ready(site: Site, supervisor: Supervisor, service: Service, seconds: float = _READY_SECONDS) -> None:
-    """Wait until the service serves; raises ``StackError`` with its last log lines at once when it gave up."""
-    deadline = time.monotonic() + seconds
-    crashed: float | None = None
-    seen, then = "", "payments doctor"
-    while time.monotonic() < deadline:
-        try:
-            service.check(site)
-        except Broken as why:
-            seen, then = str(why), "mend what the message names, then: payments up"
-            break
-        except NotReady as why:
-            seen = str(why)
-        else:
-            return
-        state = supervisor.states().get(service.name)
-        if state is None or state.failed:
-            break
-        if state.word == "BACKOFF":
-            crashed = crashed or time.monotonic()
-            if time.monotonic() - crashed > _CRASH_SECONDS:
-                break
-        time.sleep(0.1)
-    raise StackError(f"{service.name} did not become ready: {seen}.", then, log=site.home.log_of(service.name))
-
-
 def _status(site: Site, supervisor: Supervisor, known: Sequence[Service]) -> list[ServiceStatus]:
     states = supervisor.states()
     return [_status_of(site, states.get(service.name), service) for service in known]
@@ -276,8 +259,14 @@ def _owns_dotenv(home: Home, project: Path) -> bool:
     return home.root.resolve() == (project / DEFAULT_NAME).resolve()
 
 
-def _supervisor_address(site: Site) -> dict[str, dict[str, object]]:
-    return {SUPERVISOR: {"host": site.host, "port": site.ports[SUPERVISOR]}}
+def _inner_addresses(site: Site) -> dict[str, dict[str, object]]:
+    """Ports that nobody but the stack itself connects to, kept for the next ``up``."""
+    return {name: {"host": site.host, "port": site.ports[name]} for name in _INNER_PORTS if name in site.ports}
+
+
+def _completed(home: Home, service: Service) -> None:
+    if service.name == PRIMARY.name:
+        _migrate(home)
 
 
 def _migrate(home: Home) -> None:

@@ -4,7 +4,6 @@ Belongs here: how they are started, and whether they really serve (code location
 the instance's policy (dagster.yaml at the root), the definitions.
 """
 
-import contextlib
 import http.client
 import json
 import sys
@@ -13,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from payments_platform.local.home import write_private
+from payments_platform.local.orphans import end_orphans
 from payments_platform.local.service import Broken, NotReady, Program, Site
 from payments_platform.settings import Settings
 
@@ -35,6 +33,7 @@ class Dagster:
     command: str
     arguments: tuple[str, ...]
     after: tuple[str, ...] = ("platform",)
+    bundles: tuple[str, ...] = ()
 
     def address(self, site: Site) -> Mapping[str, object]:
         if self.port is None:
@@ -72,13 +71,7 @@ class Dagster:
     def heal(self, site: Site) -> None:
         """End processes of this very workspace whose supervisor was killed: they would hold the port and run twice."""
         workspace = str(_workspace(site))
-        orphans = [it for it in psutil.process_iter(["cmdline"]) if _is_ours(it, self.command, workspace)]
-        for orphan in orphans:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                orphan.terminate()
-        for orphan in psutil.wait_procs(orphans, timeout=30)[1]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                orphan.kill()
+        end_orphans(lambda words: workspace in words and any(Path(word).name == self.command for word in words[:3]))
 
 
 WEBSERVER = Dagster(WEBSERVER_NAME, 3000, "dagster-webserver", ("--dagster-log-level", "warning"))
@@ -102,11 +95,6 @@ def environment(site: Site) -> dict[str, str]:
 
 def _workspace(site: Site) -> Path:
     return site.home.dagster / "workspace.yaml"
-
-
-def _is_ours(process: psutil.Process, command: str, workspace: str) -> bool:
-    words = process.info["cmdline"] or []
-    return workspace in words and any(Path(word).name == command for word in words[:3])
 
 
 def _ask(site: Site, query: str) -> Any:  # noqa: ANN401  # the shape of the answer is the query's

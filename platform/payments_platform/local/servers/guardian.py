@@ -24,6 +24,7 @@ class Guardian:
     name: str = "guardian"
     port: int | None = None
     after: tuple[str, ...] = ()
+    bundles: tuple[str, ...] = ()
 
     def address(self, site: Site) -> Mapping[str, object]:
         del site

@@ -59,6 +59,7 @@ class Postgres:
     parameters: Mapping[str, str]
     databases: Mapping[str, tuple[str, ...]]
     source: str | None = None
+    bundles: tuple[str, ...] = ()
 
     @property
     def after(self) -> tuple[str, ...]:
