@@ -40,7 +40,10 @@ def lags_of(client: "AdminClient", groups: Collection[str]) -> list[GroupLag]:
         request = [ConsumerGroupTopicPartitions(group)]
         answer = client.list_consumer_group_offsets(request, request_timeout=_SECONDS)[group].result()
         committed |= {(group, p.topic, p.partition): p.offset for p in answer.topic_partitions if p.offset >= 0}
-    latest = {TopicPartition(topic, number): OffsetSpec.latest() for _, topic, number in committed}
+    latest = {
+        TopicPartition(topic, number): OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        for _, topic, number in committed
+    }
     ends = {
         (partition.topic, partition.partition): future.result().offset
         for partition, future in client.list_offsets(latest, request_timeout=_SECONDS).items()

@@ -133,7 +133,7 @@ class KafkaSource:
         starts = self.consumer.committed(unread, timeout=_REQUEST_SECONDS) if unread else []
         lags = {}
         for partition in [*(partition for partition in held if partition.offset >= 0), *starts]:
-            low, high = self.consumer.get_watermark_offsets(partition, cached=True) or (-1, -1)
+            low, high = self.consumer.get_watermark_offsets(partition, cached=True)
             if high >= 0:
                 read = partition.offset if partition.offset >= 0 else max(low, 0)
                 lags[partition.topic, partition.partition] = max(high - read, 0)
