@@ -65,6 +65,7 @@ HEARTBEATS_PREFIX: Final = "heartbeats"
 HEARTBEATS_OLTP: Final = f"{HEARTBEATS_PREFIX}.oltp"
 STATE_PARTIALS: Final = "state.partials"
 STATE_COUNTERS: Final = "state.counters"
+STATE_DEAD_LETTERS: Final = "state.dead_letters"
 
 AssetPath = tuple[Zone, str]
 

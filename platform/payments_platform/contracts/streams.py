@@ -24,6 +24,7 @@ from payments_platform.vocabulary import (
     OPS_CAPTURE,
     OPS_METRICS,
     STATE_COUNTERS,
+    STATE_DEAD_LETTERS,
     STATE_PARTIALS,
     dead_letters,
     topic,
@@ -154,6 +155,7 @@ PROCESSED_TOPICS: Final = (
 STATE_TOPICS: Final = (
     TopicSpec(STATE_PARTIALS, "Events that wait for their customer or merchant.", PAYMENT_PARTITIONS, None),
     TopicSpec(STATE_COUNTERS, "Open counters, absolute value by minute and key.", PAYMENT_PARTITIONS, None, Pii.NONE),
+    TopicSpec(STATE_DEAD_LETTERS, "The end of each dead letter: how, when, by whom and why.", 1, None, Pii.NONE),
 )
 DEAD_LETTER_TOPICS: Final = tuple(
     TopicSpec(dead_letters(spec.name), f"What could not be used of {spec.name}.", 1, DEAD_LETTER_RETENTION, spec.pii)

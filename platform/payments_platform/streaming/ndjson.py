@@ -9,6 +9,9 @@ from typing import Final
 import polars as pl
 
 ROW: Final = "row_number"
+# What is said of bytes that are no JSON object; any other reason is about a field of one.
+NO_OBJECT: Final = ("not one JSON object", "not a JSON object", "not valid JSON")
+_NOT_ONE, _NOT_AN_OBJECT, _NOT_JSON = NO_OBJECT
 
 
 def read_objects(values: Sequence[bytes], schema: pl.Schema) -> tuple[pl.DataFrame, dict[int, str]]:
@@ -45,7 +48,7 @@ def _parse(values: Sequence[bytes], schema: pl.Schema) -> pl.DataFrame | str:
         # The parser quotes the text it stopped at, which may be a person's: only the kind of fault is kept.
         return _fault(str(error))
     if frame.height != len(values):
-        return "not one JSON object"
+        return _NOT_ONE
     return frame
 
 
@@ -53,5 +56,5 @@ def _fault(message: str) -> str:
     if message.startswith("cannot parse"):
         return f"a field is not of its type: expected {message.rsplit(' as ', 1)[-1]}"
     if "expected to contain JSON object" in message:
-        return "not a JSON object"
-    return "not valid JSON"
+        return _NOT_AN_OBJECT
+    return _NOT_JSON
