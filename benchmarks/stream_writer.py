@@ -23,7 +23,8 @@ _SESSIONS: Final = 4
 _INSERT: Final = (
     "INSERT INTO oltp.transactions (transaction_id, merchant_id, customer_id, customer_token, payment_method_id,"
     " amount, amount_minor, captured_minor, refunded_minor, currency, status, country_code, device_id, ip_address,"
-    " description, metadata) SELECT *, 12.5, 1250, 0, 0, 'EUR', 'processing', 'FR', NULL, '203.0.113.7', 'Order in bulk',"
+    " description, metadata)"
+    " SELECT *, 12.5, 1250, 0, 0, 'EUR', 'processing', 'FR', NULL, '203.0.113.7', 'Order in bulk',"
     ' \'{"order": "1"}\' FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[])'
     " RETURNING transaction_id, created_at"
 )

@@ -21,7 +21,7 @@ _POLL_SECONDS: Final = 0.05
 
 
 class TopicFinder:
-    """Reads a topic from its end, and remembers whose key came by. ``consumer`` is given open, and closed at the end."""
+    """Reads a topic from its end, and remembers whose key came by. ``consumer`` is given open and closed in the end."""
 
     def __init__(self, consumer: "Consumer", topic: str) -> None:
         """Begin to read; the end of each partition is known when it returns, so that nothing later is missed."""
