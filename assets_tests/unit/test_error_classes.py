@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pydantic
 import pytest
+from confluent_kafka import KafkaError, KafkaException, Producer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -305,3 +306,19 @@ def test_attempts_are_counted_from_one() -> None:
 
 def _all_below(base: type) -> list[type]:
     return [found for child in base.__subclasses__() for found in (child, *_all_below(child))]
+
+
+def kafka_error(code: int) -> KafkaException:
+    return KafkaException(KafkaError(code))
+
+
+@pytest.mark.row("E1")
+def test_a_broker_that_is_away_is_worth_waiting_for_and_a_fence_is_not() -> None:
+    """A worker that retried as a fenced one would write beside its successor."""
+    away = [KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError.REBALANCE_IN_PROGRESS]
+    assert {classify(kafka_error(code)) for code in away} == {"transient"}
+    fenced = verdict(kafka_error(KafkaError.FENCED_INSTANCE_ID))
+    assert fenced == Verdict("permanent", "another process took this worker's place")
+    assert classify(kafka_error(KafkaError.MSG_SIZE_TOO_LARGE)) == "permanent"
+    assert classify(raised(lambda: Producer({"no.such.setting": 1}))) == "permanent"
+    assert classify(BufferError("Local: Queue full")) == "transient"

@@ -10,11 +10,11 @@ import typer
 import typer.core
 from rich.console import Console
 
-from payments_platform.commands import backfill, demo, docs, pictures, quarantine, source, stack, warehouse
+from payments_platform.commands import backfill, demo, docs, pictures, quarantine, source, stack, stream, warehouse
 from payments_platform.errors import ExplainedError
 
 # Errors of clients are shown without a traceback as well: where the server is and what it said is all one needs.
-_CLIENT_MODULES = ("psycopg",)
+_CLIENT_MODULES = ("psycopg", "cimpl")
 
 
 class _Root(typer.core.TyperGroup):
@@ -53,3 +53,4 @@ app.add_typer(warehouse.app)
 app.add_typer(backfill.app)
 app.add_typer(demo.app)
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(stream.app, name="stream")

@@ -65,8 +65,26 @@ _ERRNOS: Final = (
     " ESTALE EAGAIN EINTR EBUSY ETXTBSY EMFILE ENFILE ENOBUFS"
 ).replace(" ", "|")
 
+# A broker that is away, a leader or a group in motion, a queue that is full for now, a topic that is not there yet.
+_KAFKA_PASSING: Final = (
+    "_TRANSPORT _ALL_BROKERS_DOWN _RESOLVE _TIMED_OUT _TIMED_OUT_QUEUE _MSG_TIMED_OUT _QUEUE_FULL _RETRY"
+    " _DESTROY_BROKER _WAIT_COORD _WAIT_CACHE _IN_PROGRESS _PREV_IN_PROGRESS _ASSIGNMENT_LOST _MAX_POLL_EXCEEDED"
+    " _ISR_INSUFF _NODE_UPDATE _PARTITION_EOF _UNKNOWN_TOPIC _UNKNOWN_PARTITION _PURGE_QUEUE _PURGE_INFLIGHT _NO_OFFSET"
+    " BROKER_NOT_AVAILABLE NETWORK_EXCEPTION REQUEST_TIMED_OUT THROTTLING_QUOTA_EXCEEDED STALE_BROKER_EPOCH"
+    " LEADER_NOT_AVAILABLE NOT_LEADER_FOR_PARTITION FENCED_LEADER_EPOCH UNKNOWN_LEADER_EPOCH REPLICA_NOT_AVAILABLE"
+    " NOT_ENOUGH_REPLICAS NOT_ENOUGH_REPLICAS_AFTER_APPEND KAFKA_STORAGE_ERROR OFFSET_NOT_AVAILABLE NOT_CONTROLLER"
+    " COORDINATOR_LOAD_IN_PROGRESS COORDINATOR_NOT_AVAILABLE NOT_COORDINATOR CONCURRENT_TRANSACTIONS"
+    " UNSTABLE_OFFSET_COMMIT REBALANCE_IN_PROGRESS ILLEGAL_GENERATION UNKNOWN_MEMBER_ID MEMBER_ID_REQUIRED"
+    " STALE_MEMBER_EPOCH UNRELEASED_INSTANCE_ID UNKNOWN_TOPIC_OR_PART UNKNOWN_TOPIC_ID FETCH_SESSION_ID_NOT_FOUND"
+    " INVALID_FETCH_SESSION_EPOCH TRANSACTION_ABORTABLE"
+).replace(" ", "|")
+_KAFKA_FENCED: Final = (
+    "_FENCED FENCED_INSTANCE_ID PRODUCER_FENCED INVALID_PRODUCER_EPOCH TRANSACTION_COORDINATOR_FENCED"
+    " FENCED_MEMBER_EPOCH"
+).replace(" ", "|")
+
 # The first line that holds decides, so exceptions to a line stand above it. What no line knows is permanent. Clients
-# to come (Kafka, MongoDB, Elasticsearch, S3, Snowflake) add their lines in a block of their own.
+# to come (MongoDB, Elasticsearch, S3, Snowflake) add their lines in a block of their own.
 TABLE: Final[tuple[Entry, ...]] = (
     # PostgreSQL, through psycopg and through ADBC
     Entry(_POSTGRES, "permanent", "the server refuses this login or database", _NO_SQLSTATE, _POSTGRES_REFUSED),
@@ -93,6 +111,12 @@ TABLE: Final[tuple[Entry, ...]] = (
     Entry("pandera.SchemaError", "permanent", "the frame breaks its contract"),
     Entry("pandera.SchemaErrors", "permanent", "the frame breaks its contract"),
     Entry("pydantic_core.ValidationError", "permanent", "a value does not have its declared form"),
+    # Kafka, by the name of its error code
+    Entry("cimpl.KafkaException", "permanent", "another process took this worker's place", _KAFKA_FENCED),
+    Entry("cimpl.KafkaException", "transient", "the broker, the group or the topic is away or in motion",
+          _KAFKA_PASSING),
+    Entry("cimpl.KafkaException", "permanent", "the broker refuses the message, the request or the login"),
+    Entry("builtins.BufferError", "transient", "the producer's queue is full"),
     # The operating system. A full disk (ENOSPC, EDQUOT) stays full until a person makes room; trying again writes more.
     Entry("socket.gaierror", "transient", "the name was not resolved, as happens while a host is replaced"),
     Entry("ssl.SSLCertVerificationError", "permanent", "the server's certificate is not trusted"),
@@ -170,10 +194,13 @@ def _of_group(group: BaseExceptionGroup[BaseException]) -> Verdict:
 
 
 def _code(error: BaseException) -> str:
-    """SQLSTATE, errno name or driver status; "-" when the error carries none."""
+    """SQLSTATE, errno name, driver status or Kafka's name of the code; "-" when the error carries none."""
     sqlstate = getattr(error, "sqlstate", None)
     if isinstance(sqlstate, str) and sqlstate:
         return sqlstate
     if isinstance(error, OSError):
         return errno.errorcode.get(error.errno or 0, "-")
+    named = getattr(error.args[0] if error.args else None, "name", None)
+    if callable(named):
+        return str(named())
     return getattr(getattr(error, "status_code", None), "name", "-")
