@@ -38,6 +38,14 @@ POSTGRES_USERS: Mapping[PostgresRole, str] = {
 }
 POSTGRES_DATABASES: Mapping[PostgresServer, str] = {"primary": "payments", "replica": "payments", "platform": "dagster"}
 
+# What points the speed layer to servers that somebody else runs, by the name of the one that it replaces.
+STREAM_VARIABLES: Mapping[str, str] = {
+    "kafka": "KAFKA_BOOTSTRAP_SERVERS",
+    "connect": "CONNECT_URL",
+    "mongodb": "MONGODB_URI",
+    "elasticsearch": "ELASTICSEARCH_URL",
+}
+
 
 class SettingMissing(ExplainedError):
     """A setting that is needed now has no value. The text names the variable or the command that provides it."""
@@ -99,19 +107,19 @@ class Settings(BaseSettings):
 
     def kafka_servers(self) -> str:
         """Return the brokers to bootstrap from, as ``host:port,…``."""
-        return self._stream_address("KAFKA_BOOTSTRAP_SERVERS", "kafka", "{host}:{port}")
+        return self._stream_address("kafka", "{host}:{port}")
 
     def connect_url(self) -> str:
         """Return the address of Kafka Connect's REST interface."""
-        return self._stream_address("CONNECT_URL", "connect", "http://{host}:{port}")
+        return self._stream_address("connect", "http://{host}:{port}")
 
     def mongodb_uri(self) -> SecretStr:
         """Return the connection string of the document store; it may hold a password."""
-        return SecretStr(self._stream_address("MONGODB_URI", "mongodb", "mongodb://{host}:{port}"))
+        return SecretStr(self._stream_address("mongodb", "mongodb://{host}:{port}"))
 
     def elasticsearch_url(self) -> str:
         """Return the address of the search engine."""
-        return self._stream_address("ELASTICSEARCH_URL", "elasticsearch", "http://{host}:{port}")
+        return self._stream_address("elasticsearch", "http://{host}:{port}")
 
     def export(self) -> None:
         """Put what Dagster and dbt read from the environment there, so that they use this home and no other.
@@ -153,8 +161,9 @@ class Settings(BaseSettings):
             password=SecretStr(passwords[user]),
         )
 
-    def _stream_address(self, variable: str, server: str, form: str) -> str:
+    def _stream_address(self, server: str, form: str) -> str:
         """The variable wins in every environment; only a local stack is found without one."""
+        variable = STREAM_VARIABLES[server]
         if os.environ.get(variable) or self.environment in {"staging", "production"}:
             return _variable(variable)
         services = _read(self.home / "config" / "stack.json")["services"]
@@ -181,6 +190,16 @@ def load_settings() -> Settings:
         faults = [item for item in error.errors(include_input=False) if item["type"] != "default_factory_not_called"]
         problems = [_problem(item["loc"], item["msg"]) for item in faults]
         raise SettingInvalid("\n".join(problems)) from None
+
+
+def servers_elsewhere() -> frozenset[str]:
+    """Return the names of the speed layer's servers that a variable points to, so that none is started here."""
+    return frozenset(name for name, variable in STREAM_VARIABLES.items() if os.environ.get(variable))
+
+
+def is_continuous_integration() -> bool:
+    """Say whether nobody watches this run: what a person would be told is left out must fail it."""
+    return os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 
 def java_home() -> Path | None:

@@ -18,7 +18,7 @@ _NAMESPACE = ("unshare", "--user", "--map-user=65534", "--map-group=65534", "--"
 
 @functools.cache
 def unprivileged() -> tuple[str, ...]:
-    """Return the command prefix under which PostgreSQL starts; empty for a normal user.
+    """Return the command prefix under which PostgreSQL and Elasticsearch start; empty for a normal user.
 
     PostgreSQL refuses root, and a user id that has no account (containers often run under one). Raises ``StackError``
     where there is no way around it: containers that forbid user namespaces.

@@ -8,19 +8,29 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from payments_platform.local import dotenv, downloads, ports
+from payments_platform.local import dotenv, downloads, elsewhere, java, ports
 from payments_platform.local.failures import StackError
 from payments_platform.local.home import DEFAULT_NAME, Home
 from payments_platform.local.servers import dagster, kafka
 from payments_platform.local.servers.connect import CONNECT
 from payments_platform.local.servers.dagster import DAEMON, WEBSERVER
+from payments_platform.local.servers.elasticsearch import ELASTICSEARCH
 from payments_platform.local.servers.guardian import Guardian
 from payments_platform.local.servers.kafka import KAFKA
+from payments_platform.local.servers.mongodb import MONGODB
 from payments_platform.local.servers.postgres import PLATFORM, PRIMARY, REPLICA
 from payments_platform.local.service import NotReady, Service, Site
 from payments_platform.local.starting import start_all
 from payments_platform.local.supervision import State, Supervisor
+from payments_platform.settings import (
+    STREAM_VARIABLES,
+    Environment,
+    Settings,
+    is_continuous_integration,
+    servers_elsewhere,
+)
 
+SEARCH_OFF = "search: off (no JDK): Elasticsearch needs a whole JDK 17; `payments doctor` says how to install one"
 SUPERVISOR = "supervisor"
 SUPERVISOR_PORT = 9001
 
@@ -55,8 +65,7 @@ def services(
     """Return the servers of the stack, the slowest to start first; with ``only``, those and what they need."""
     guardian: tuple[Service, ...] = () if stop_with is None else (Guardian(stop_with),)
     pages: tuple[Service, ...] = (WEBSERVER, DAEMON) if ui else ()
-    speed: tuple[Service, ...] = (KAFKA, CONNECT) if streams else ()
-    return (*guardian, *_selected((*speed, PRIMARY, PLATFORM, REPLICA, *pages), only))
+    return (*guardian, *_selected((*(_SPEED if streams else ()), PRIMARY, PLATFORM, REPLICA, *pages), only))
 
 
 def _selected(known: Sequence[Service], only: Collection[str]) -> Sequence[Service]:
@@ -73,6 +82,7 @@ def _selected(known: Sequence[Service], only: Collection[str]) -> Sequence[Servi
     return [service for service in known if not only or service.name in found]
 
 
+_SPEED: tuple[Service, ...] = (ELASTICSEARCH, KAFKA, CONNECT, MONGODB)
 _ALL = services(ui=True, streams=True)
 
 
@@ -89,7 +99,7 @@ class Request:
     ui: bool = True
     streams: bool = False
     only: tuple[str, ...] = ()
-    environment: str = "local"
+    environment: Environment = "local"
     any_ports: bool = False
     stop_with: int | None = None
     say: Say = _silent
@@ -98,6 +108,11 @@ class Request:
     def cache(self) -> Path:
         """Where the files of the Java servers lie."""
         return self.downloads or self.home.downloads
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of this very home, whatever the variables say."""
+        return Settings(home=self.home.root, environment=self.environment)
 
 
 def up(request: Request) -> list[ServiceStatus]:
@@ -108,7 +123,7 @@ def up(request: Request) -> list[ServiceStatus]:
     home = request.home
     home.create()
     with home.lock():
-        wanted = services(ui=request.ui, streams=request.streams, stop_with=request.stop_with, only=request.only)
+        wanted = _startable(request)
         bundles = dict.fromkeys(bundle for service in wanted for bundle in service.bundles)
         downloads.fetch(list(bundles), request.cache, request.say)
         site = _site(request, wanted)
@@ -120,7 +135,23 @@ def up(request: Request) -> list[ServiceStatus]:
         start_all(site, supervisor, wanted, request.say, lambda service: _completed(home, service))
         if _owns_dotenv(request.home, request.project):
             dotenv.write(request.project / ".env", dagster.environment(site))
-        return _status(site, supervisor, wanted)
+        return [*_status(site, supervisor, wanted), *_status_elsewhere(request.settings, request.streams)]
+
+
+def _startable(request: Request) -> Sequence[Service]:
+    """Return the servers to start: not those that run elsewhere (they must serve), nor what cannot run here."""
+    asked = services(ui=request.ui, streams=request.streams, stop_with=request.stop_with, only=request.only)
+    others = servers_elsewhere()
+    for service in asked:
+        if service.name in others:
+            elsewhere.require(service.name, request.settings)
+    wanted = [service for service in asked if service.name not in others]
+    if ELASTICSEARCH in wanted and java.development_kit() is None:
+        if is_continuous_integration() or ELASTICSEARCH.name in request.only:
+            raise StackError(SEARCH_OFF, "payments doctor")
+        request.say(SEARCH_OFF)
+        wanted.remove(ELASTICSEARCH)
+    return wanted
 
 
 def down(home: Home, say: Say) -> bool:
@@ -158,8 +189,10 @@ def status(home: Home) -> list[ServiceStatus]:
     site = known_site(home)
     if site is None:
         return []
-    known = [service for service in _ALL if service.name in home.services()]
-    return _status(site, supervisor_of(site), known)
+    here = home.services()
+    known = [service for service in _ALL if service.name in here]
+    settings = Settings(home=home.root, environment=site.environment)
+    return [*_status(site, supervisor_of(site), known), *_status_elsewhere(settings, streams=KAFKA.name not in here)]
 
 
 def supervisor_of(site: Site) -> Supervisor:
@@ -254,6 +287,20 @@ def _status_of(site: Site, state: State | None, service: Service) -> ServiceStat
     return ServiceStatus(service.name, word, ready, pid, service.address(site), note)
 
 
+def _status_elsewhere(settings: Settings, streams: bool) -> list[ServiceStatus]:
+    """One line for each server that somebody else runs, if asked for; without its address, which may hold a secret."""
+    return [_status_of_other(name, settings) for name in sorted(servers_elsewhere())] if streams else []
+
+
+def _status_of_other(name: str, settings: Settings) -> ServiceStatus:
+    note = f"named by {STREAM_VARIABLES[name]}"
+    try:
+        elsewhere.check(name, settings)
+    except NotReady as why:
+        return ServiceStatus(name, "elsewhere", ready=False, pid=0, address={}, note=f"{note}: {why}")
+    return ServiceStatus(name, "elsewhere", ready=True, pid=0, address={}, note=note)
+
+
 def _owns_dotenv(home: Home, project: Path) -> bool:
     """Say whether this is the stack that a plain shell in the project finds."""
     return home.root.resolve() == (project / DEFAULT_NAME).resolve()
@@ -272,6 +319,5 @@ def _completed(home: Home, service: Service) -> None:
 def _migrate(home: Home) -> None:
     """Bring the source database to the newest schema, as its owner."""
     from payments_platform.oltp.migrate import migrate
-    from payments_platform.settings import Settings
 
     migrate(Settings(home=home.root).postgres("primary", "owner"))

@@ -16,7 +16,7 @@ from payments_platform.local.home import write_private
 from payments_platform.local.orphans import end_orphans
 from payments_platform.local.servers.kafka import KAFKA, class_path
 from payments_platform.local.service import NotReady, Program, Site
-from payments_platform.settings import POSTGRES_USERS
+from payments_platform.settings import POSTGRES_USERS, Settings
 
 # What a connector's configuration writes instead of the password: ${env:PAYMENTS_CAPTURE_PASSWORD}. The worker puts the
 # value in when it starts the connector; its topics and its REST answers hold the reference only.
@@ -63,7 +63,7 @@ class Connect:
     def _properties(self, site: Site) -> str:
         values = {
             **_CONSTANT,
-            "bootstrap.servers": f"{site.host}:{site.ports[KAFKA.name]}",
+            "bootstrap.servers": Settings(home=site.home.root, environment=site.environment).kafka_servers(),
             "listeners": f"http://{site.host}:{site.ports[self.name]}",
             "rest.advertised.host.name": site.host,
             "plugin.path": str(folder_of(site.downloads, _BUNDLE)),
@@ -77,7 +77,9 @@ CONNECT = Connect()
 def check_worker(url: str) -> None:
     """Raise ``NotReady`` unless the worker has joined its group and takes connectors."""
     place = urlsplit(url)
-    connection = http.client.HTTPConnection(place.hostname or "", place.port or 80, timeout=_SECONDS)
+    secure = place.scheme == "https"
+    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    connection = kind(place.hostname or "", place.port, timeout=_SECONDS)
     try:
         connection.request("GET", f"{place.path.rstrip('/')}/connectors")
         answer = connection.getresponse()
