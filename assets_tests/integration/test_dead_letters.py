@@ -33,7 +33,9 @@ def topic(stream_stack: Stack) -> Iterator[str]:
     specs = [TopicSpec(name, "Probe.", 2, None), TopicSpec(dead_letters(name), "Probe.", 1, DEAD_LETTER_RETENTION)]
     ensure_topics(kafka.admin(servers), specs, ONE_BROKER)
     yield name
-    kafka.admin(servers).delete_topics([spec.name for spec in specs])
+    client = kafka.admin(servers)
+    for done in client.delete_topics([spec.name for spec in specs]).values():
+        done.result(20)
 
 
 def refused(topic: str, *values: bytes | None, first: int = 0) -> pl.DataFrame:

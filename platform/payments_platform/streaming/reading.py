@@ -4,7 +4,7 @@ Belongs here: knowing where the end is. Does not: following a topic (worker.py),
 """
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -35,8 +35,8 @@ def read_whole(servers: str, topics: Collection[str]) -> "list[Message]":
 
 
 @contextmanager
-def _reader(servers: str) -> "Iterator[Consumer]":
-    consumer = kafka.consumer(servers, "payments-readers", more={"enable.partition.eof": True})
+def _reader(servers: str, more: Mapping[str, str] | None = None) -> "Iterator[Consumer]":
+    consumer = kafka.consumer(servers, "payments-readers", more={"enable.partition.eof": True, **(more or {})})
     try:
         yield consumer
     finally:
@@ -44,19 +44,25 @@ def _reader(servers: str) -> "Iterator[Consumer]":
 
 
 def _messages(consumer: "Consumer", topics: Collection[str]) -> "Iterator[Message]":
-    from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
+    from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicPartition
 
     try:
         known = consumer.list_topics(timeout=_SECONDS).topics
     except KafkaException as silence:
         raise BrokerAway(f"Kafka does not answer ({silence.args[0].str()}). See: payments status") from None
-    there = [(name, number) for name in topics if name in known for number in known[name].partitions]
-    parts = [TopicPartition(name, number, OFFSET_BEGINNING) for name, number in there]
-    waiting: set[tuple[str | None, int | None]] = set(there)
-    consumer.assign(parts)
+    places = [(name, number) for name in topics if name in known for number in known[name].partitions]
+    consumer.assign([TopicPartition(name, number, OFFSET_BEGINNING) for name, number in places])
+    yield from _to_the_end(consumer, places)
+
+
+def _to_the_end(consumer: "Consumer", places: Collection[tuple[str, int]]) -> "Iterator[Message]":
+    """Every message of assigned partitions, until each has told that there are no more."""
+    from confluent_kafka import KafkaError, KafkaException
+
+    waiting: set[tuple[str | None, int | None]] = set(places)
     heard = time.monotonic()
     while waiting:
-        for message in consumer.consume(_BATCH, 1.0):
+        for message in consumer.consume(_BATCH, 0.1):
             error = message.error()
             if error is None:
                 yield message
@@ -69,3 +75,22 @@ def _messages(consumer: "Consumer", topics: Collection[str]) -> "Iterator[Messag
             heard = time.monotonic()
         if time.monotonic() - heard > _SECONDS:
             raise BrokerAway(f"Kafka sent nothing for {_SECONDS:.0f} s. See: payments status")
+
+
+def read_range(servers: str, place: tuple[str, int], start: int, end: int) -> "list[Message]":
+    """The messages of a topic's partition with offsets in ``[start, end)``, those not committed yet included."""
+    from confluent_kafka import TopicPartition
+
+    with _reader(servers, {"isolation.level": "read_uncommitted"}) as consumer:
+        consumer.assign([TopicPartition(*place, start)])
+        return [message for message in _to_the_end(consumer, {place}) if (message.offset() or 0) < end]
+
+
+def compacted(servers: str, topics: Collection[str]) -> set[str]:
+    """Those of the topics that keep the last message of each key, whatever its age."""
+    from confluent_kafka.admin import ConfigResource, ResourceType
+
+    client = kafka.admin(servers)  # named: answers of a client that nobody holds never come
+    asked = client.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in topics])
+    policies = {resource.name: answer.result(_SECONDS)["cleanup.policy"].value for resource, answer in asked.items()}
+    return {name for name, policy in policies.items() if "compact" in str(policy)}
