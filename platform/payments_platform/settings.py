@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     days_per_run: int = Field(30, ge=1, description="Days that one run of a backfill takes.")
     history_days: int = Field(400, ge=2, description="Days that the source keeps its history tables.")
 
+    flush_records: int = Field(10_000, ge=1, description="Messages of a partition that the lake sink writes at once.")
+    flush_seconds: int = Field(300, ge=1, description="Longest time that the lake sink holds a message.")
+
     @field_validator("home", "downloads", "lake_root", "warehouse_path")
     @classmethod
     def _absolute(cls, path: Path) -> Path:

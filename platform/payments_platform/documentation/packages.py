@@ -46,8 +46,8 @@ PACKAGES: Final = (
     Package("dagster-mlflow", "dagster_mlflow", "runs and models in MLflow", planned="training (phase 3)"),
     Package("dbt-core", "dbt", "the star schema in SQL", "unit/test_dbt_project.py", started="$(VENV)/dbt "),
     Package("pandera", "pandera", "contracts as schemas; every check of values", "unit/test_contracts_pandera.py"),
-    Package("pymongo", "pymongo", "documents", planned="the document stores (phase 2)"),
-    Package("elasticsearch", "elasticsearch", "search", planned="search (phase 2)"),
+    Package("pymongo", "pymongo", "documents of payments", "contracts/test_sinks.py"),
+    Package("elasticsearch", "elasticsearch", "search in payments", "contracts/test_sinks.py"),
     Package("feast", "feast", "features, offline and online", planned="the feature store (phase 2)"),
     Package("pytest", "pytest", "every test", "conftest.py"),
 )

@@ -4,11 +4,15 @@ Belongs here: walks over all stored files. Does not: single partitions (partitio
 """
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from payments_platform.lake.manifest import Manifest
 from payments_platform.lake.paths import is_manifest, is_record, manifest_path_of
+from payments_platform.lake.segments import STREAM_FOLDER, STREAM_TOPICS, is_of_stream, segments
 from payments_platform.lake.storage import Storage
 from payments_platform.vocabulary import LAKE_ZONES
+
+_STREAM: Final = f"{STREAM_FOLDER}/"
 
 
 def sweep(storage: Storage, *, older_than: timedelta, now: datetime) -> list[str]:
@@ -23,13 +27,19 @@ def sweep(storage: Storage, *, older_than: timedelta, now: datetime) -> list[str
         for file in list(storage.list(zone)):
             if is_manifest(file.path) or is_record(file.path) or now - file.modified < older_than:
                 continue
-            manifest = manifest_path_of(file.path)
+            manifest = _STREAM if file.path.startswith(_STREAM) else manifest_path_of(file.path)
             if manifest not in named:
-                named[manifest] = _named_files(storage, manifest)
+                named[manifest] = _of_segments(storage) if manifest == _STREAM else _named_files(storage, manifest)
             if file.path not in named[manifest]:
                 storage.remove(file.path)
                 removed.append(file.path)
     return removed
+
+
+def _of_segments(storage: Storage) -> set[str]:
+    """The files that the stream's segments name, and what says so: manifests of segments and of windows of them."""
+    records = {file.path for file in storage.list(STREAM_FOLDER) if is_of_stream(file.path)}
+    return records | {segment.file for topic in STREAM_TOPICS for segment in segments(storage, topic)}
 
 
 def bytes_by_zone(storage: Storage) -> dict[str, int]:

@@ -83,8 +83,13 @@ _KAFKA_FENCED: Final = (
     " FENCED_MEMBER_EPOCH"
 ).replace(" ", "|")
 
+# An election, a shutdown, another session in the way, a limit of the moment: MongoDB's own list of what to try again.
+_MONGODB_PASSING: Final = (
+    "6 7 11 24 50 64 89 91 112 133 134 189 202 246 251 262 317 9001 10107 11600 11602 13388 13435 13436"
+).replace(" ", "|")
+
 # The first line that holds decides, so exceptions to a line stand above it. What no line knows is permanent. Clients
-# to come (MongoDB, Elasticsearch, S3, Snowflake) add their lines in a block of their own.
+# to come (S3, Snowflake) add their lines in a block of their own.
 TABLE: Final[tuple[Entry, ...]] = (
     # PostgreSQL, through psycopg and through ADBC
     Entry(_POSTGRES, "permanent", "the server refuses this login or database", _NO_SQLSTATE, _POSTGRES_REFUSED),
@@ -117,6 +122,14 @@ TABLE: Final[tuple[Entry, ...]] = (
           _KAFKA_PASSING),
     Entry("cimpl.KafkaException", "permanent", "the broker refuses the message, the request or the login"),
     Entry("builtins.BufferError", "transient", "the producer's queue is full"),
+    # MongoDB, by the number of its error code
+    Entry("pymongo.AutoReconnect pymongo.WaitQueueTimeoutError", "transient", "the server is away or in an election"),
+    Entry("pymongo.OperationFailure", "transient", "the server is in motion or busy", _MONGODB_PASSING),
+    Entry("pymongo.PyMongoError", "permanent", "the server refuses the command, its data or the login"),
+    # Elasticsearch, by HTTP status
+    Entry("elastic_transport.ConnectionError elastic_transport.ConnectionTimeout", "transient", "the engine is away"),
+    Entry("elasticsearch.ApiError", "transient", "the engine is starting, busy or full for now", "429|502|503|504"),
+    Entry("elasticsearch.ApiError", "permanent", "the engine refuses the request or the login"),
     # The operating system. A full disk (ENOSPC, EDQUOT) stays full until a person makes room; trying again writes more.
     Entry("socket.gaierror", "transient", "the name was not resolved, as happens while a host is replaced"),
     Entry("ssl.SSLCertVerificationError", "permanent", "the server's certificate is not trusted"),
@@ -194,7 +207,7 @@ def _of_group(group: BaseExceptionGroup[BaseException]) -> Verdict:
 
 
 def _code(error: BaseException) -> str:
-    """SQLSTATE, errno name, driver status or Kafka's name of the code; "-" when the error carries none."""
+    """SQLSTATE, errno name, driver status, Kafka's name of the code or a number; "-" when the error carries none."""
     sqlstate = getattr(error, "sqlstate", None)
     if isinstance(sqlstate, str) and sqlstate:
         return sqlstate
@@ -203,4 +216,6 @@ def _code(error: BaseException) -> str:
     named = getattr(error.args[0] if error.args else None, "name", None)
     if callable(named):
         return str(named())
-    return getattr(getattr(error, "status_code", None), "name", "-")
+    # MongoDB's code, or HTTP's status where the error is an answer.
+    told = next((it for name in ("code", "status_code") if isinstance(it := getattr(error, name, None), int)), None)
+    return str(getattr(told, "name", "-" if told is None else told))

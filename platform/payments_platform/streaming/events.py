@@ -6,6 +6,7 @@ Belongs here: writing and reading values of analytics.transactions. Does not: De
 from typing import Final
 
 import polars as pl
+import polars.selectors as cs
 
 from payments_platform.contracts.streams import EVENT_COLUMNS, EVENT_SCHEMA
 from payments_platform.streaming.ndjson import ROW, read_objects
@@ -30,9 +31,12 @@ REFUSAL: Final = "refusal"
 
 def encode(events: pl.DataFrame) -> pl.Series:
     """One JSON text a row, with exactly the fields of the contract, in its order."""
-    wire = events.select(EVENT_SCHEMA.names()).with_columns(
-        pl.col(_TIMES).dt.to_string(_TIME), pl.col(_DECIMALS).cast(pl.String)
-    )
+    return as_json(events.select(EVENT_SCHEMA.names()))
+
+
+def as_json(rows: pl.DataFrame) -> pl.Series:
+    """One JSON text a row: times as ISO 8601 in UTC with six decimals and a Z, decimals as text."""
+    wire = rows.with_columns(cs.datetime().dt.to_string(_TIME), cs.decimal().cast(pl.String))
     return wire.select(pl.struct(pl.all()).struct.json_encode().alias("value")).to_series()
 
 

@@ -20,7 +20,11 @@ from payments_platform.streaming.metrics import WorkerMetrics
 from payments_platform.streaming.source import KafkaSource, Pace
 from payments_platform.streaming.worker import Worker
 
-WORKERS: Final[Mapping[str, str]] = {}
+WORKERS: Final[Mapping[str, str]] = {
+    "sink-mongodb": "payments_platform.streaming.sinks.jobs:mongodb",
+    "sink-elasticsearch": "payments_platform.streaming.sinks.jobs:elasticsearch",
+    "sink-lake": "payments_platform.streaming.sinks.jobs:lake",
+}
 """Name → ``module:function``, which takes a ``Setting`` and returns a ``Job``. Imported when that worker is run."""
 
 

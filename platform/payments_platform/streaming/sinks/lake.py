@@ -1,0 +1,175 @@
+"""The lake sink: messages of analytics.transactions as Parquet segments in raw/transactions_stream.
+
+Belongs here: rows, files and cuts of segments, and the handler that gathers messages into them. Does not: manifests and
+their commit (lake/segments.py), the loop (worker.py).
+"""
+
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import uuid4
+
+import polars as pl
+
+from payments_platform.contracts.streams import EVENT_SCHEMA, RAW_TRANSACTIONS_STREAM
+from payments_platform.lake import segments
+from payments_platform.lake.frames import conforming, digest_algorithm, facts
+from payments_platform.lake.segments import STREAM_FOLDER, Segment
+from payments_platform.lake.storage import Storage
+from payments_platform.streaming.events import decode
+from payments_platform.streaming.handler import Handler
+from payments_platform.streaming.positions import Partition, Positions, ends
+from payments_platform.streaming.sinks.handler import Clock, Refuse, now
+
+_log = logging.getLogger(__name__)
+_HOUR: Final = pl.col("appended_at").dt.truncate("1h")
+
+
+@dataclass(frozen=True)
+class Flush:
+    """When what was gathered becomes a segment: so many messages of a partition, or so long after the first of them."""
+
+    records: int = 10_000
+    age: timedelta = timedelta(minutes=5)
+
+
+@dataclass
+class _Gathered:
+    """What a worker holds of one partition: messages of ``[start, end)``, not durable yet."""
+
+    start: int
+    end: int
+    since: datetime | None = None
+    events: list[pl.DataFrame] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        return sum(part.height for part in self.events)
+
+
+class LakeHandler(Handler):
+    """Gathers messages per partition, and commits them as segments that join without hole or overlap.
+
+    A position is durable when its segment is committed, and not before: what a killed worker held is read again. A
+    partition starts where its last segment ends, not where the group last committed: between the two lies what would
+    be lost or doubled.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        refuse: Refuse,
+        oldest: Callable[[Partition], int],
+        flush: Flush | None = None,
+        clock: Clock = now,
+    ) -> None:
+        """``oldest`` asks the broker for the first offset of a partition that it still has."""
+        self._storage, self._refuse, self._oldest = storage, refuse, oldest
+        self._flush, self._clock = flush or Flush(), clock
+        self._held: dict[Partition, _Gathered] = {}
+
+    def start(self, partitions: Collection[Partition]) -> Positions:
+        by_topic = {topic: segments.ends(self._storage, topic) for topic in {topic for topic, _ in partitions}}
+        starts: Positions = {}
+        for topic, number in partitions:
+            oldest, end = self._oldest((topic, number)), by_topic[topic].get(number)
+            if end is not None and oldest > end:
+                # Said by the segments too: they do not join there, and a check of them fails.
+                _log.error("%s[%d]: offsets %d to %d are no longer at the broker", topic, number, end, oldest)
+            starts[topic, number] = max(oldest, end or 0)
+            self._held[topic, number] = _Gathered(starts[topic, number], end=starts[topic, number])
+        return starts
+
+    def handle(self, messages: pl.DataFrame) -> Positions:
+        new = self._beyond_held(messages)
+        events, refused = decode(new)
+        self._refuse(refused)
+        now = self._clock()
+        by_partition = events.partition_by("topic", "partition", as_dict=True)
+        for partition, end in ends(new).items():
+            held = self._held[partition]
+            held.since, held.end = held.since or now, end
+            if partition in by_partition:
+                held.events.append(rows_of(by_partition[partition]))
+        return self._written(lambda held: held.rows >= self._flush.records)
+
+    def tick(self) -> Positions:
+        due = self._clock() - self._flush.age
+        return self._written(lambda held: held.since is not None and held.since <= due)
+
+    def drain(self, partitions: Collection[Partition]) -> Positions:
+        return self._written(lambda _: True, partitions)
+
+    def forget(self, partitions: Collection[Partition]) -> None:
+        for partition in partitions:
+            self._held.pop(partition, None)
+
+    def _beyond_held(self, messages: pl.DataFrame) -> pl.DataFrame:
+        """The messages that are not held yet: a call that failed half-way comes again with all of them.
+
+        Nor those that another writer's segment holds, which was first.
+        """
+        held = pl.DataFrame(
+            [(topic, number, it.end) for (topic, number), it in self._held.items()],
+            schema={"topic": pl.String, "partition": pl.Int32, "held_end": pl.Int64}, orient="row",
+        )  # fmt: skip
+        known = messages.join(held, on=("topic", "partition"), maintain_order="left")
+        return known.filter(pl.col("offset") >= pl.col("held_end")).drop("held_end")
+
+    def _written(
+        self, is_due: Callable[[_Gathered], bool], partitions: Collection[Partition] | None = None
+    ) -> Positions:
+        """Commit what is due; return for each partition the end of what is durable."""
+        asked = self._held.keys() if partitions is None else self._held.keys() & set(partitions)
+        due = [name for name in asked if self._held[name].since is not None and is_due(self._held[name])]
+        return {partition: self._commit(partition, self._held[partition]) for partition in due}
+
+    def _commit(self, partition: Partition, held: _Gathered) -> int:
+        """Commit what is held of a partition, hour by hour; return the end of what is durable.
+
+        Of refused messages alone no segment is made: the next one begins where they do.
+        """
+        while held.events:
+            rows = pl.concat(held.events)
+            run = rows.filter(_HOUR.rle_id() == 0)
+            end = held.end if run.height == rows.height else rows["topic_offset"][run.height]
+            made = written(self._storage, partition, (held.start, end), run, self._clock())
+            segment = segments.commit(self._storage, made)
+            # Another writer that was first may have reached further or less far than ours: go on where it ends.
+            rest = rows.filter(pl.col("topic_offset") >= segment.end)
+            held.start, held.events = segment.end, [] if rest.is_empty() else [rest]
+        held.since, held.end = None, max(held.start, held.end)
+        return held.start
+
+
+def rows_of(events: pl.DataFrame) -> pl.DataFrame:
+    """Events beside the columns of their messages as rows of raw/transactions_stream."""
+    return events.select(
+        *EVENT_SCHEMA.names(),
+        pl.col("partition").alias("topic_partition"),
+        pl.col("offset").alias("topic_offset"),
+        pl.col("timestamp").alias("appended_at"),
+    )
+
+
+def written(
+    storage: Storage, partition: Partition, span: tuple[int, int], rows: pl.DataFrame, now: datetime
+) -> Segment:
+    """Write the rows of offsets ``span`` to a new file, and describe what was written by reading it back."""
+    appended: list[datetime] = rows["appended_at"].to_list()
+    first = appended[0]
+    path = f"{STREAM_FOLDER}/year={first:%Y}/month={first:%m}/day={first:%d}/hour={first:%H}/part-{uuid4().hex}.parquet"
+    frame = conforming(rows.lazy(), RAW_TRANSACTIONS_STREAM).collect()
+    with storage.writing(path) as target:
+        frame.write_parquet(target, compression="snappy")
+    found = facts(storage.scan([path], RAW_TRANSACTIONS_STREAM.schema), RAW_TRANSACTIONS_STREAM)
+    stored = storage.stat(path)
+    return Segment(
+        topic=partition[0], partition=partition[1], start=span[0], end=span[1],
+        rows=found.rows, sums=found.sums,
+        digest=found.digest, digest_algorithm=digest_algorithm(RAW_TRANSACTIONS_STREAM),
+        file=path, bytes=stored.size if stored else 0,
+        first_appended_at=min(appended), last_appended_at=max(appended), written_at=now,
+    )  # fmt: skip
