@@ -153,6 +153,12 @@ _CONSTANT: Mapping[str, str] = {
     "num.network.threads": "2",
     "num.io.threads": "4",
     "log.cleaner.dedupe.buffer.size": "16777216",  # 128 MB by default, of a heap of 768
-    # A transaction whose worker died blocks readers until it is aborted; this is how often the broker looks.
-    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "2000",
+    # A broker that was killed is refused until the session of its former life is over, and its partitions have no leader
+    # meanwhile. A transaction that Kafka 4.3 gives up in that time counts as aborted without a mark in the partitions,
+    # and the next one's commit shows its messages (seen when a busy broker was killed: 104 changes twice in a topic).
+    # So the session is shorter than the default of 9 s, and the first look for transactions to give up is the default
+    # 10 s after the start. A worker that comes back aborts its own at once.
+    "broker.session.timeout.ms": "5000",
+    "broker.heartbeat.interval.ms": "1000",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "10000",
 }
