@@ -77,7 +77,7 @@ class Pressure:
     def _press(self) -> None:
         primary = self._settings.postgres
         while not self._over.is_set():
-            app, loader = (primary("primary", role) for role in ("app", "loader"))
+            app, loader = primary("primary", "app"), primary("primary", "loader")
             traffic = Traffic(app, loader, self._settings.token_key(), self._seed, self._tps)
             # A run that fails sets its event, so that its sessions end.
             self._driving = threading.Event()

@@ -153,7 +153,7 @@ _CONSTANT: Mapping[str, str] = {
     "num.network.threads": "2",
     "num.io.threads": "4",
     "log.cleaner.dedupe.buffer.size": "16777216",  # 128 MB by default, of a heap of 768
-    # A broker that was killed is refused until the session of its former life is over, and its partitions have no leader
+    # A broker that was killed is refused until the session of its former life is over; its partitions have no leader
     # meanwhile. A transaction that Kafka 4.3 gives up in that time counts as aborted without a mark in the partitions,
     # and the next one's commit shows its messages (seen when a busy broker was killed: 104 changes twice in a topic).
     # So the session is shorter than the default of 9 s, and the first look for transactions to give up is the default
