@@ -8,6 +8,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from payments_platform.streaming.positions import Partition
+
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
 
@@ -32,23 +34,28 @@ class GroupLag:
 
 def lags_of(client: "AdminClient", groups: Collection[str]) -> list[GroupLag]:
     """The partitions that the groups have committed, by group, topic and number. Raises KafkaException."""
-    from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-    from confluent_kafka.admin import OffsetSpec
+    from confluent_kafka import ConsumerGroupTopicPartitions
 
     committed: dict[tuple[str, str, int], int] = {}
     for group in groups:
         request = [ConsumerGroupTopicPartitions(group)]
         answer = client.list_consumer_group_offsets(request, request_timeout=_SECONDS)[group].result()
         committed |= {(group, p.topic, p.partition): p.offset for p in answer.topic_partitions if p.offset >= 0}
-    latest = {
-        TopicPartition(topic, number): OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        for _, topic, number in committed
-    }
-    ends = {
-        (partition.topic, partition.partition): future.result().offset
-        for partition, future in client.list_offsets(latest, request_timeout=_SECONDS).items()
-    } if latest else {}  # fmt: skip
+    ends = ends_of(client, [(topic, number) for _, topic, number in committed])
     return [
         GroupLag(group, topic, number, offset, ends[topic, number])
         for (group, topic, number), offset in sorted(committed.items())
     ]
+
+
+def ends_of(client: "AdminClient", partitions: Collection[Partition]) -> dict[Partition, int]:
+    """The end of each partition, messages of open transactions included. Raises KafkaException."""
+    from confluent_kafka import TopicPartition
+    from confluent_kafka.admin import OffsetSpec
+
+    if not partitions:
+        return {}
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    asked = {TopicPartition(topic, number): latest for topic, number in set(partitions)}
+    answers = client.list_offsets(asked, request_timeout=_SECONDS).items()
+    return {(place.topic, place.partition): answer.result().offset for place, answer in answers}

@@ -6,6 +6,7 @@ Belongs here: the metrics that every worker has, and a histogram that takes whol
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Final
 
 import numpy as np
@@ -67,6 +68,8 @@ class WorkerMetrics:
         self._dead = Counter(
             "payments_stream_dead_letters", "Messages refused.", ["worker", "class"], registry=registry
         )
+        self._partials = gauge("partials", "Events that wait for their customer or merchant.")
+        self._oldest = gauge("oldest_partial_seconds", "How long the longest waits.")
         self._delay = ColumnHistogram(
             "payments_stream_delay_seconds", "From commit at the source until done here.", ("worker", worker), registry
         )
@@ -103,3 +106,10 @@ class WorkerMetrics:
     def dead_letters(self, error_class: str, count: int) -> None:
         """Count refused messages."""
         self._dead.labels(self._worker, error_class).inc(count)
+
+    def partials(self, since: pl.Series, now: datetime) -> None:
+        """Tell how many events wait, and since when."""
+        oldest = since.min()
+        waited = (now - oldest).total_seconds() if isinstance(oldest, datetime) else 0.0
+        self._partials.labels(self._worker).set(since.len())
+        self._oldest.labels(self._worker).set(waited)

@@ -83,9 +83,13 @@ class KafkaSource:
     def __init__(self, consumer: "Consumer", topics: Collection[str]) -> None:
         self.consumer = consumer
         self._topics = list(topics)
-        self._paused = False
+        self._paused = self._is_closing = False
 
     def open(self, listener: Listener) -> None:
+        def revoke(consumer: "Consumer", partitions: "list[TopicPartition]") -> None:  # noqa: ARG001 - the client's call
+            if not self._is_closing:
+                listener.revoked(_names(partitions))
+
         def assign(consumer: "Consumer", partitions: "list[TopicPartition]") -> None:
             starts = listener.assigned(_names(partitions))
             for partition in partitions:
@@ -97,7 +101,7 @@ class KafkaSource:
         self.consumer.subscribe(
             self._topics,
             on_assign=assign,
-            on_revoke=lambda _, partitions: listener.revoked(_names(partitions)),
+            on_revoke=revoke,
             on_lost=lambda _, partitions: listener.lost(_names(partitions)),
         )
 
@@ -140,6 +144,7 @@ class KafkaSource:
         return lags
 
     def close(self) -> None:
+        self._is_closing = True
         # Leaving as a member that stays known keeps the place for the restart; without one, others take over at once.
         self.consumer.close()
 

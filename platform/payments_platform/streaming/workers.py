@@ -17,10 +17,12 @@ from payments_platform.errors import ExplainedError
 from payments_platform.settings import Settings
 from payments_platform.streaming.handler import Handler
 from payments_platform.streaming.metrics import WorkerMetrics
+from payments_platform.streaming.parts import Parts
 from payments_platform.streaming.source import KafkaSource, Pace
 from payments_platform.streaming.worker import Worker
 
 WORKERS: Final[Mapping[str, str]] = {
+    "processor": "payments_platform.streaming.processing:processor",
     "sink-mongodb": "payments_platform.streaming.sinks.jobs:mongodb",
     "sink-elasticsearch": "payments_platform.streaming.sinks.jobs:elasticsearch",
     "sink-lake": "payments_platform.streaming.sinks.jobs:lake",
@@ -39,11 +41,12 @@ class Setting:
     settings: Settings
     slot: str
     metrics: WorkerMetrics
+    parts: Parts
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker does: the topics it follows, and its handler. ``connect`` is for one that needs its own source."""
+    """What a worker does: the topics it follows, and its handler, which may need to know the source it is fed by."""
 
     topics: Collection[str]
     handler: Callable[[KafkaSource], Handler]
@@ -57,9 +60,9 @@ def build(name: str, settings: Settings, *, slot: str | None = None, stop: Event
     if name not in WORKERS:
         raise UnknownWorker(f"There is no worker {name!r}. Known: {', '.join(WORKERS)}")
     slot = slot or f"{name}-1"
-    metrics = WorkerMetrics(name, REGISTRY)
+    metrics, parts = WorkerMetrics(name, REGISTRY), Parts(name, REGISTRY)
     module, function = WORKERS[name].split(":")
-    job: Job = getattr(import_module(module), function)(Setting(settings, slot, metrics))
+    job: Job = getattr(import_module(module), function)(Setting(settings, slot, metrics, parts))
     consumer = kafka.consumer(settings.kafka_servers(), name, instance=slot, more=job.more)
     source = KafkaSource(consumer, job.topics)
     return Worker(name, source, job.handler(source), metrics, pace=job.pace, stop=stop)

@@ -1,0 +1,130 @@
+"""Kafka transactions: messages and input offsets in effect together, or not at all.
+
+Belongs here: the transactional producer, its errors. Does not: what is written (outgoing.py says it), client settings
+(clients/kafka.py).
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from payments_platform.errors import ExplainedError
+from payments_platform.streaming.dead_letters import DeadLetterWriter
+from payments_platform.streaming.outgoing import Outgoing
+from payments_platform.streaming.parts import Parts
+from payments_platform.streaming.positions import Positions
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Producer
+
+_log = logging.getLogger(__name__)
+_SECONDS: Final = 10.0
+_TRIES: Final = 6
+
+
+class TransactionAborted(ExplainedError):
+    """Nothing of the batch is in effect. It can be written again."""
+
+    error_class = "transient"
+
+
+class WorkerFenced(ExplainedError):
+    """The broker takes nothing more from this process: another has its slot, or what it did is not known."""
+
+    error_class = "permanent"
+
+
+class KafkaOutlet:
+    """One transaction for each ``write``. A second process of the same slot makes this one's writes fail.
+
+    Readers of committed messages see a batch whole. Killed anywhere, the batch is undone by the successor, which reads
+    it again from the offsets that were given up with the last whole one.
+    """
+
+    def __init__(
+        self, producer: "Producer", group: Callable[[], Any], consumer: str, parts: Parts | None = None
+    ) -> None:
+        """``group`` returns the input consumer's membership, which the broker checks against a zombie's."""
+        self._producer, self._group, self._parts = producer, group, parts or Parts()
+        self._letters = DeadLetterWriter(producer, consumer)
+        # Ends what a process of the same slot left open.
+        self._call(lambda: producer.init_transactions(3 * _SECONDS))
+
+    def write(self, outgoing: Sequence[Outgoing], refused: pl.DataFrame, positions: Positions) -> None:
+        from confluent_kafka import KafkaException
+
+        self._call(self._producer.begin_transaction)
+        try:
+            with self._parts.time("produce"):
+                for messages in outgoing:
+                    self._produce(messages)
+                self._letters.bury(refused, failed_at=datetime.now(UTC))
+            with self._parts.time("commit"):
+                self._give_up(positions)
+                self._call(lambda: self._producer.commit_transaction(_SECONDS))
+        except KafkaException as error:
+            self._undo(error)
+
+    def close(self) -> None:
+        # A transaction that is open here is ended by the successor, or by the broker after its time-out.
+        self._producer.flush(1.0)
+
+    def _produce(self, messages: Outgoing) -> None:
+        batch = [{"key": key, "value": value} for key, value in zip(messages.keys, messages.values, strict=True)]
+        queued = self._producer.produce_batch(messages.topic, batch, partition=messages.partition)
+        if queued == len(batch):
+            return
+        for message in batch:
+            if "_error" in message:  # the queue was full: the rest goes one by one as room is made, in order
+                self._produce_one(messages, message)
+
+    def _produce_one(self, messages: Outgoing, message: dict[str, Any]) -> None:
+        while True:
+            try:
+                self._producer.produce(messages.topic, message["value"], message["key"], messages.partition)
+            except BufferError:
+                self._producer.poll(0.05)
+            else:
+                return
+
+    def _give_up(self, positions: Positions) -> None:
+        from confluent_kafka import TopicPartition
+
+        if positions:
+            offsets = [TopicPartition(topic, number, offset) for (topic, number), offset in positions.items()]
+            self._call(lambda: self._producer.send_offsets_to_transaction(offsets, self._group(), _SECONDS))
+
+    def _call(self, request: Callable[[], object]) -> None:
+        """Make a request that may be repeated, as the client says by its error."""
+        from confluent_kafka import KafkaException
+
+        for attempt in range(1, _TRIES + 1):
+            try:
+                request()
+            except KafkaException as error:
+                reason: KafkaError = error.args[0]
+                if not reason.retriable() or attempt == _TRIES:
+                    raise
+                _log.warning("a request of the transaction is repeated: %s", reason.str())
+            else:
+                return
+
+    def _undo(self, error: Exception) -> None:
+        """Abort, and say whether the batch may be written again."""
+        from confluent_kafka import KafkaException
+
+        reason: KafkaError = error.args[0]
+        if not reason.fatal():
+            try:
+                self._call(lambda: self._producer.abort_transaction(_SECONDS))
+            except KafkaException as second:
+                reason = second.args[0]
+            else:
+                raise TransactionAborted(f"Kafka undid the batch: {reason.str()} ({reason.name()})") from error
+        raise WorkerFenced(
+            f"Kafka takes nothing more from this worker: {reason.str()} ({reason.name()}). It starts anew from what was"
+            " committed; when this comes again, look for a second process of the same slot: payments stream status"
+        ) from error
