@@ -134,7 +134,12 @@ def _shown(column: Column, value: Any, known: set[str]) -> str:  # noqa: ANN401 
         return "null"
     if column.pii is Pii.NONE and (not isinstance(value, str) or value in known):
         return str(value)
-    return "".join("9" if sign.isdigit() else "a" if sign.isalpha() else sign for sign in str(value))
+    return shape(str(value))
+
+
+def shape(text: str) -> str:
+    """A text with 9 for each digit and a for each letter: it shows what is wrong with a value, and not whose it is."""
+    return "".join("9" if sign.isdigit() else "a" if sign.isalpha() else sign for sign in text)
 
 
 def _applied(raw: Dataset, decision: Mapping[str, Any]) -> dict[str, Any]:

@@ -119,8 +119,9 @@ STATE_MEANINGS: Final[Mapping[LetterState, str]] = {
 }
 ENDS: Final = tuple(state for state in LetterState if state not in {LetterState.OPEN, LetterState.PARKED})
 
-# A letter is one refusal by one consumer of one message: written twice by a killed worker, it is the same letter.
-LETTER_ID: Final = ("consumer", "source_topic", "source_partition", "source_offset")
+# A letter is one refusal by one consumer of one message: written twice by a killed worker, it is the same letter. The
+# time is the message's: a topic that was made again begins at offset 0 with other messages.
+LETTER_ID: Final = ("consumer", "source_topic", "source_partition", "source_offset", "source_at")
 
 _AT = datetime(2025, 1, 1, 12, tzinfo=UTC)
 DEAD_LETTERS: Final = Dataset(
@@ -132,6 +133,7 @@ DEAD_LETTERS: Final = Dataset(
         Column("source_topic", pl.String(), "Topic of the message.", "oltp.transactions"),
         Column("source_partition", pl.Int32(), "Partition of the message.", 0),
         Column("source_offset", pl.Int64(), "Offset of the message.", 17),
+        Column("source_at", pl.Datetime("ms", "UTC"), "Kafka's timestamp of the message, UTC.", _AT),
         Column("fault", pl.String(), "Class of the refusal.", Fault.NOT_JSON.value),
         Column("owner", pl.String(), "Team whose it is to mend.", "payments-data"),
         Column("refusal", pl.String(), "Why, in the consumer's words.", "not valid JSON"),

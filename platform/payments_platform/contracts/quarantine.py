@@ -48,9 +48,18 @@ REPAIRS: Final = Dataset(
 )
 REVEALS: Final = Dataset(
     key=("quarantine", "reveals"),
-    grain="One row per time that a person had the values of a quarantined row shown unmasked.",
+    grain="One row per time that a person had the values of a quarantined row or a dead letter shown unmasked.",
     domain="platform",
-    columns=(*_ROW, *_WHO),
+    columns=(
+        Column(
+            "table_name", pl.String(), "Table of the row in the clean zone, or topic of the letter.", "transactions"
+        ),
+        Column("partition_date", pl.Date(), "UTC day that the row is quarantined on, or refused.", c.SAMPLE_DAY),
+        _ROW[2],
+        Column("row_key", pl.String(), "Key of the row, or name of the letter.", "txn_sample", pii=Pii.PSEUDONYM),
+        Column("version", pl.Int32(), "Version of the row, or attempts of the letter.", 1),
+        *_WHO,
+    ),
     primary_key=("table_name", "partition_date", "record_number"),
     is_daily=False,
 )

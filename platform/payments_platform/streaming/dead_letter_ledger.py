@@ -39,7 +39,6 @@ ENDS: Final = pl.Schema(
     }
 )
 _TIMES: Final = tuple(name for name, dtype in ENDS.items() if isinstance(dtype, pl.Datetime))
-_PLACE: Final = ("source_topic", "source_partition", "source_offset")
 
 
 def read_ledger(servers: str, topics: Sequence[str] = tuple(spec.name for spec in DEAD_LETTER_TOPICS)) -> pl.DataFrame:
@@ -89,7 +88,7 @@ def _origins(once: pl.DataFrame, ended: pl.DataFrame) -> pl.DataFrame:
     }
     for row in once.sort("source_offset").select(*LETTER_ID, "attempt").iter_rows(named=True):
         name = tuple(row[part] for part in LETTER_ID)
-        origin = replays.get(name)
+        origin = replays.get(name[:4])
         before, root = (0, row["source_offset"])
         if origin is not None:
             before, root = traced.get(tuple(origin[part] for part in LETTER_ID), (origin["attempts"], root))
