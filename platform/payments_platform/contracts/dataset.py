@@ -14,6 +14,7 @@ from typing import Any
 import narwhals as nw
 import polars as pl
 
+from payments_platform.contracts.due import DEADLINE_OF_ZONE, Deadline
 from payments_platform.vocabulary import COLUMN_NAME, AssetPath, Domain, asset_path
 
 
@@ -99,7 +100,7 @@ class Dataset:
     slowly changing dimension: every good version stays. ``max_bad_ratio`` is the share of quarantined rows above
     which the whole day fails, once they are more than ``tolerated_bad_rows`` (a table of six rows a day must not fail
     for one). ``retention`` None keeps for ever. ``identity`` names what a delete carries whatever its values are; ()
-    for what the source does not delete.
+    for what the source does not delete. ``due`` is given where the deadline is another than the zone's.
     """
 
     key: AssetPath
@@ -115,6 +116,7 @@ class Dataset:
     max_bad_ratio: float = 0.05
     tolerated_bad_rows: int = 20
     identity: tuple[str, ...] = ()
+    due: Deadline | None = None
 
     def __post_init__(self) -> None:
         """Refuse a contract that contradicts itself, at import, where the author sees it."""
@@ -143,6 +145,11 @@ class Dataset:
     def table(self) -> str:
         """Second part of the key."""
         return self.key[1]
+
+    @property
+    def deadline(self) -> Deadline:
+        """When it is due: as it says itself, else as its zone does."""
+        return self.due or DEADLINE_OF_ZONE[self.key[0]]
 
     @property
     def names(self) -> tuple[str, ...]:

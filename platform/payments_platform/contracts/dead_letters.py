@@ -14,6 +14,7 @@ import polars as pl
 
 from payments_platform.contracts import columns as c
 from payments_platform.contracts.dataset import Column, Dataset
+from payments_platform.contracts.due import NotDue
 from payments_platform.contracts.rules import one_of
 from payments_platform.vocabulary import Team
 
@@ -150,4 +151,5 @@ DEAD_LETTERS: Final = Dataset(
         one_of("R-letter-state-known", "state", tuple(state.value for state in LetterState)),
     ),
     is_daily=False,
+    due=NotDue("a message is refused whenever one is bad; how many wait is watched by their number"),
 )

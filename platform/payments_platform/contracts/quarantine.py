@@ -11,6 +11,7 @@ import polars as pl
 
 from payments_platform.contracts import columns as c
 from payments_platform.contracts.dataset import Column, Dataset, Pii
+from payments_platform.contracts.due import NotDue
 from payments_platform.contracts.rules import one_of
 
 ACTIONS: Final = ("repair", "release", "discard")
@@ -45,6 +46,7 @@ REPAIRS: Final = Dataset(
     primary_key=("table_name", "partition_date", "record_number"),
     rules=(one_of("R-action-known", "action", ACTIONS),),
     is_daily=False,
+    due=NotDue("people write it, whenever they decide"),
 )
 REVEALS: Final = Dataset(
     key=("quarantine", "reveals"),
@@ -62,6 +64,7 @@ REVEALS: Final = Dataset(
     ),
     primary_key=("table_name", "partition_date", "record_number"),
     is_daily=False,
+    due=NotDue("people write it, whenever they decide"),
 )
 
 DATASETS: Final = (REPAIRS, REVEALS)
