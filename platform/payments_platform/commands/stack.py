@@ -42,6 +42,9 @@ def up(
     streams: Annotated[
         bool, typer.Option("--streams/--no-streams", help="Start the servers of the speed layer as well.")
     ] = True,
+    workers: Annotated[
+        bool, typer.Option("--workers/--no-workers", help="Start the workers between Kafka and the stores as well.")
+    ] = False,
     only: Annotated[
         str, typer.Option("--only", help="Servers by name, with commas; what they need starts too, nothing else.")
     ] = "",
@@ -57,6 +60,7 @@ def up(
         settings.downloads,
         ui=ui,
         streams=streams,
+        workers=workers,
         only=tuple(name.strip() for name in only.split(",") if name.strip()),
         environment=settings.environment,
         say=_say,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from payments_platform.local import ports
+from payments_platform.local import java, ports
 from payments_platform.local.failures import StackError
 from payments_platform.local.home import Home
 from payments_platform.local.privileges import unprivileged
@@ -20,10 +20,11 @@ from payments_platform.local.servers.postgres import binaries
 from payments_platform.local.stack import known_site, services, supervisor_of, usual_ports
 
 GIB = 1024**3
-# Three PostgreSQL servers 1 GB, Dagster's pages and code servers 1 GB, two runs 2 GB.
-_MEMORY_NEEDED, _MEMORY_GOOD = 4 * GIB, 8 * GIB
-# A week of the demonstration takes about 1 GB, write-ahead logs up to 8 GB in the worst case.
-_DISK_NEEDED, _DISK_GOOD = 3 * GIB, 10 * GIB
+# Three PostgreSQL servers 1 GB, Dagster's pages and code servers 1 GB, four Java servers 2.5 GB, two runs 2 GB.
+_MEMORY_NEEDED, _MEMORY_GOOD = 6 * GIB, 12 * GIB
+# Downloads 0.2 GB; a week of the demonstration about 1 GB; topics, indexes and documents as much again; write-ahead
+# logs up to 8 GB in the worst case.
+_DISK_NEEDED, _DISK_GOOD = 5 * GIB, 15 * GIB
 _PYTHONS = ((3, 11), (3, 12))
 
 # How each family of systems installs a program; the first manager found on the path is the platform's.
@@ -39,6 +40,11 @@ _PACKAGES = {
     ("python", "dnf"): "python3.11",
     ("python", "brew"): "python@3.11",
     ("unshare", "dnf"): "util-linux-core",
+    ("java", "apt-get"): "openjdk-17-jdk-headless",
+    ("java", "dnf"): "java-17-openjdk-devel",
+    ("java", "brew"): "openjdk@17",
+    ("java", "zypper"): "java-17-openjdk-devel",
+    ("java", "pacman"): "jdk17-openjdk",
 }
 
 
@@ -61,6 +67,8 @@ def examine(home: Home) -> Sequence[Finding]:
         _disk,
         _home,
         _postgres,
+        _java,
+        _search,
         _account,
         _ports,
     )
@@ -123,6 +131,24 @@ def _postgres(home: Home) -> Finding:
     return Finding("postgresql", answer.stdout.strip(), fit=True)
 
 
+def _java(home: Home) -> Finding:
+    del home
+    try:
+        found = java.runtime()
+    except StackError as error:
+        return Finding("java", "missing", fit=False, advice=f"{str(error).splitlines()[0]} {install_line('java')}")
+    return Finding("java", f"{found.version} at {found.home}", fit=True)
+
+
+def _search(home: Home) -> Finding:
+    """Everything else works without it, so its absence stops nothing; it must be said."""
+    del home
+    kit = java.development_kit()
+    if kit is None:
+        return Finding("search", "off (no JDK)", fit=True, advice=f"{install_line('java')}, then: payments up")
+    return Finding("search", f"Elasticsearch on the JDK {kit.version} at {kit.home}", fit=True)
+
+
 def _account(home: Home) -> Finding:
     del home
     try:
@@ -130,7 +156,7 @@ def _account(home: Home) -> Finding:
     except StackError as error:
         advice = str(error).replace("\n", " ")
         lacks = "" if shutil.which("unshare") else f" Or: {install_line('unshare')}"
-        return Finding("account", "refused by PostgreSQL", fit=False, advice=advice + lacks)
+        return Finding("account", "refused by PostgreSQL and Elasticsearch", fit=False, advice=advice + lacks)
     return Finding("account", "servers run in a user namespace" if prefix else "normal user", fit=True)
 
 

@@ -20,8 +20,8 @@ _NAMESPACE = ("unshare", "--user", "--map-user=65534", "--map-group=65534", "--"
 def unprivileged() -> tuple[str, ...]:
     """Return the command prefix under which PostgreSQL and Elasticsearch start; empty for a normal user.
 
-    PostgreSQL refuses root, and a user id that has no account (containers often run under one). Raises ``StackError``
-    where there is no way around it: containers that forbid user namespaces.
+    Both refuse root, PostgreSQL also a user id that has no account (containers often run under one). Raises
+    ``StackError`` where there is no way around it: containers that forbid user namespaces.
     """
     reason = _refused()
     if reason is None:
@@ -31,7 +31,7 @@ def unprivileged() -> tuple[str, ...]:
         if trial.returncode == 0:
             return _NAMESPACE
     raise StackError(
-        f"PostgreSQL refuses to run as {reason}, and this system does not allow user namespaces "
+        f"PostgreSQL and Elasticsearch refuse to run as {reason}, and this system does not allow user namespaces "
         "(a container without them, or util-linux older than 2.38).",
         "run the same command as a normal user, with PAYMENTS_HOME in a folder of that user",
     )

@@ -19,6 +19,7 @@ from payments_platform.local.servers.guardian import Guardian
 from payments_platform.local.servers.kafka import KAFKA
 from payments_platform.local.servers.mongodb import MONGODB
 from payments_platform.local.servers.postgres import PLATFORM, PRIMARY, REPLICA
+from payments_platform.local.servers.workers import WORKERS
 from payments_platform.local.service import NotReady, Service, Site
 from payments_platform.local.starting import start_all
 from payments_platform.local.supervision import State, Supervisor
@@ -30,7 +31,9 @@ from payments_platform.settings import (
     servers_elsewhere,
 )
 
-SEARCH_OFF = "search: off (no JDK): Elasticsearch needs a whole JDK 17; `payments doctor` says how to install one"
+SEARCH_OFF = (
+    "search: off (no JDK): Elasticsearch needs a whole JDK, 17 or newer; `payments doctor` says how to install one"
+)
 SUPERVISOR = "supervisor"
 SUPERVISOR_PORT = 9001
 
@@ -60,12 +63,13 @@ class ServiceStatus:
 
 
 def services(
-    *, ui: bool, streams: bool, stop_with: int | None = None, only: Collection[str] = ()
+    *, ui: bool, streams: bool, workers: bool = False, stop_with: int | None = None, only: Collection[str] = ()
 ) -> tuple[Service, ...]:
     """Return the servers of the stack, the slowest to start first; with ``only``, those and what they need."""
     guardian: tuple[Service, ...] = () if stop_with is None else (Guardian(stop_with),)
     pages: tuple[Service, ...] = (WEBSERVER, DAEMON) if ui else ()
-    return (*guardian, *_selected((*(_SPEED if streams else ()), PRIMARY, PLATFORM, REPLICA, *pages), only))
+    speed: tuple[Service, ...] = (*(_SPEED if streams else ()), *(WORKERS if workers else ()))
+    return (*guardian, *_selected((*speed, PRIMARY, PLATFORM, REPLICA, *pages), only))
 
 
 def _selected(known: Sequence[Service], only: Collection[str]) -> Sequence[Service]:
@@ -83,14 +87,15 @@ def _selected(known: Sequence[Service], only: Collection[str]) -> Sequence[Servi
 
 
 _SPEED: tuple[Service, ...] = (ELASTICSEARCH, KAFKA, CONNECT, MONGODB)
-_ALL = services(ui=True, streams=True)
+_ALL = services(ui=True, streams=True, workers=True)
 
 
 @dataclass(frozen=True)
 class Request:
     """What is asked of ``up``: for which home, which servers, and how it talks.
 
-    ``streams`` adds the servers of the speed layer; ``only`` names some of all of these. Homes may share ``downloads``.
+    ``streams`` adds the servers of the speed layer, ``workers`` the programs between them; ``only`` names some of all
+    of these. Homes may share ``downloads``.
     """
 
     home: Home
@@ -98,6 +103,7 @@ class Request:
     downloads: Path | None = None
     ui: bool = True
     streams: bool = False
+    workers: bool = False
     only: tuple[str, ...] = ()
     environment: Environment = "local"
     any_ports: bool = False
@@ -140,7 +146,13 @@ def up(request: Request) -> list[ServiceStatus]:
 
 def _startable(request: Request) -> Sequence[Service]:
     """Return the servers to start: not those that run elsewhere (they must serve), nor what cannot run here."""
-    asked = services(ui=request.ui, streams=request.streams, stop_with=request.stop_with, only=request.only)
+    asked = services(
+        ui=request.ui,
+        streams=request.streams,
+        workers=request.workers,
+        stop_with=request.stop_with,
+        only=request.only,
+    )
     others = servers_elsewhere()
     for service in asked:
         if service.name in others:
@@ -150,7 +162,8 @@ def _startable(request: Request) -> Sequence[Service]:
         if is_continuous_integration() or ELASTICSEARCH.name in request.only:
             raise StackError(SEARCH_OFF, "payments doctor")
         request.say(SEARCH_OFF)
-        wanted.remove(ELASTICSEARCH)
+        # What only works with it stays off too.
+        wanted = [it for it in wanted if it is not ELASTICSEARCH and ELASTICSEARCH.name not in it.after]
     return wanted
 
 

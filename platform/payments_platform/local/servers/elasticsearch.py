@@ -47,7 +47,7 @@ class Elasticsearch:
     def program(self, site: Site) -> Program:
         kit = java.development_kit()
         if kit is None:
-            raise StackError("Elasticsearch needs a whole JDK 17, and there is none.", "payments doctor")
+            raise StackError("Elasticsearch needs a whole JDK, 17 or newer, and there is none.", "payments doctor")
         home = _home(site)
         return Program(
             command=(
