@@ -18,6 +18,8 @@ _SECONDS: Final = 30
 _DAY_MS: Final = 86_400_000
 # A reader that was away for less than this still finds the marker of each deleted key in a compacted topic.
 _DELETES_KEPT_MS: Final = 7 * _DAY_MS
+# A reader that is less behind than this sees every message of a compacted topic, not the latest of each key alone.
+_ALL_KEPT_MS: Final = 3_600_000
 
 
 class TopicsRefused(ExplainedError):
@@ -56,6 +58,7 @@ def settings_of(spec: TopicSpec, durability: Durability) -> dict[str, str]:
         **shared,
         "delete.retention.ms": str(_DELETES_KEPT_MS),
         "segment.ms": str(_DAY_MS),
+        "min.compaction.lag.ms": str(_ALL_KEPT_MS),
         "max.compaction.lag.ms": str(7 * _DAY_MS),  # an erased row's old values go within a week
     }
 

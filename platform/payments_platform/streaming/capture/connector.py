@@ -19,7 +19,12 @@ SIGNAL_TABLE: Final = "capture_signals"
 PREFIX: Final = "oltp"
 FAST_RETRIES: Final = 3
 
-_BEAT: Final = "UPDATE oltp.capture_heartbeats SET beat_at = clock_timestamp(), seen = pg_current_snapshot()::text"
+# Who beats: the connector, and the guardian beside it.
+BEAT: Final = (
+    "UPDATE oltp.capture_heartbeats SET number = number + 1, beat_at = clock_timestamp(),"
+    " seen = pg_current_snapshot()::text WHERE heartbeat_id = "
+)
+BY_CONNECTOR, BY_GUARDIAN = 1, 2
 # The payment's key without its partition's column: what every consumer and the store's document are keyed by.
 _MESSAGE_KEYS: Final = {"transactions": ("transaction_id",)}
 # A vault token has no reader outside the source; the id of the token key is none of a consumer's business.
@@ -74,7 +79,7 @@ def _reading(source: Source, tables: Sequence[str]) -> dict[str, str]:
         "lsn.flush.mode": "connector",
         # A quiet source still moves the slot on, and each beat says what had been captured when it was made.
         "heartbeat.interval.ms": "1000",
-        "heartbeat.action.query": _BEAT,
+        "heartbeat.action.query": f"{BEAT}{BY_CONNECTOR}",
         "poll.interval.ms": "20",  # how long an empty queue is waited for: part of each change's delay
         "max.batch.size": "4096",
         "max.queue.size": "16384",

@@ -2,15 +2,18 @@
 -- snapshots asked for. The slot is not made here: one without a reader keeps the log for ever, and whoever runs the daily
 -- batch alone has no reader.
 
--- One row, updated by the connector every second. It moves the slot on when the captured tables are quiet, its age is
--- the delay of capture, and what it had seen is where a gap begins: every transaction that a captured heartbeat saw as
+-- Row 1 is updated by the connector every second, row 2 by its guardian, whether the connector runs or not. They move the
+-- slot on when the captured tables are quiet; their age is the delay of capture; a number that is missing on the topic
+-- is a gap; and what a heartbeat had seen is where a gap begins: every transaction that a captured heartbeat saw as
 -- committed was captured before it. No clock takes part in that.
 CREATE TABLE oltp.capture_heartbeats (
-    heartbeat_id smallint PRIMARY KEY CHECK (heartbeat_id = 1),
+    heartbeat_id smallint PRIMARY KEY CHECK (heartbeat_id IN (1, 2)),
+    number bigint NOT NULL,
     beat_at timestamptz NOT NULL,
     seen text NOT NULL
 );
-INSERT INTO oltp.capture_heartbeats VALUES (1, clock_timestamp(), pg_current_snapshot()::text);
+INSERT INTO oltp.capture_heartbeats
+SELECT who, 1, clock_timestamp(), pg_current_snapshot()::text FROM generate_series(1, 2) who;
 
 -- The form is the connector's: it reads the three columns by their place.
 CREATE TABLE oltp.capture_signals (
