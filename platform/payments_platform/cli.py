@@ -10,7 +10,19 @@ import typer
 import typer.core
 from rich.console import Console
 
-from payments_platform.commands import backfill, demo, dlq, docs, pictures, quarantine, source, stack, stream, warehouse
+from payments_platform.commands import (
+    backfill,
+    capture,
+    demo,
+    dlq,
+    docs,
+    pictures,
+    quarantine,
+    source,
+    stack,
+    stream,
+    warehouse,
+)
 from payments_platform.errors import ExplainedError
 
 # Errors of clients are shown without a traceback as well: where the server is and what it said is all one needs.
@@ -55,3 +67,4 @@ app.add_typer(demo.app)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(stream.app, name="stream")
+app.add_typer(capture.app, name="capture")

@@ -46,6 +46,9 @@ STREAM_VARIABLES: Mapping[str, str] = {
     "elasticsearch": "ELASTICSEARCH_URL",
 }
 
+EPOCH_VARIABLE = "PAYMENTS_EPOCH"
+_EPOCH_FILE = "epoch"
+
 
 class SettingMissing(ExplainedError):
     """A setting that is needed now has no value. The text names the variable or the command that provides it."""
@@ -84,7 +87,11 @@ class Settings(BaseSettings):
         description="The DuckDB file of the warehouse.",
     )
     first_partition: date = Field(date(2025, 1, 1), description="First day that has a partition.")
-    epoch: int = Field(1, ge=1, description="Raised by every failover or restore of the source database.")
+    epoch: int = Field(
+        1,
+        ge=1,
+        description="Raised after every failover or restore of the source database, by `payments capture raise-epoch`.",
+    )
     days_per_run: int = Field(30, ge=1, description="Days that one run of a backfill takes.")
     history_days: int = Field(400, ge=2, description="Days that the source keeps its history tables.")
 
@@ -138,6 +145,19 @@ class Settings(BaseSettings):
             PAYMENTS_PLATFORM_DAGSTER_URL=address.replace("postgresql://", "postgresql+psycopg2://", 1),
         )
 
+    def keep_epoch(self, epoch: int) -> None:
+        """Make a raised epoch permanent in the home of a local stack. Elsewhere PAYMENTS_EPOCH must have it already.
+
+        Raises SettingInvalid where a variable says otherwise: the next program would capture under an old epoch.
+        """
+        if epoch != self.epoch and (EPOCH_VARIABLE in os.environ or self.environment in {"staging", "production"}):
+            raise SettingInvalid(f"Set {EPOCH_VARIABLE}={epoch} wherever programs of the platform run, then run again.")
+        if self.environment in {"local", "test"}:
+            kept = self.home / "config" / _EPOCH_FILE
+            partial = kept.with_name(f".{kept.name}.partial")
+            partial.write_text(f"{epoch}\n", encoding="ascii")
+            partial.replace(kept)
+
     def token_key(self) -> TokenKey:
         """Return the key that customer tokens are minted with. Losing it makes one person two in every store."""
         match self.environment:
@@ -185,14 +205,29 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Read the settings from the environment. Raises ``SettingInvalid`` naming each variable that cannot be used."""
+    """Read the settings from the environment, and the epoch that the home keeps if no variable names another.
+
+    Raises ``SettingInvalid`` naming each variable that cannot be used.
+    """
     try:
-        return Settings()
+        settings = Settings()
+        return settings.model_copy(update={"epoch": _kept_epoch(settings)})
     except ValidationError as error:
         # A setting that is derived from a wrong one is not wrong itself.
         faults = [item for item in error.errors(include_input=False) if item["type"] != "default_factory_not_called"]
         problems = [_problem(item["loc"], item["msg"]) for item in faults]
         raise SettingInvalid("\n".join(problems)) from None
+
+
+def _kept_epoch(settings: Settings) -> int:
+    """A home keeps its epoch beside its data. One that cannot be read must not be taken for the first."""
+    kept = settings.home / "config" / _EPOCH_FILE
+    if EPOCH_VARIABLE in os.environ or settings.environment not in {"local", "test"} or not kept.is_file():
+        return settings.epoch
+    try:
+        return int(kept.read_text(encoding="ascii"))
+    except ValueError:
+        raise SettingInvalid(f"{kept} holds no number. Set {EPOCH_VARIABLE}, or write the epoch into it.") from None
 
 
 def servers_elsewhere() -> frozenset[str]:

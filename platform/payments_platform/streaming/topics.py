@@ -74,15 +74,24 @@ def ensure_topics(client: "AdminClient", specs: Sequence[TopicSpec], durability:
     present = [spec for spec in specs if spec.name in there]
     _create(client, missing, durability)
     corrected = _correct(client, present, durability)
+    return TopicsReport(tuple(spec.name for spec in missing), corrected, topic_differences(client, present, durability))
+
+
+def topic_differences(client: "AdminClient", specs: Sequence[TopicSpec], durability: Durability) -> tuple[str, ...]:
+    """What of topics a person must decide: missing ones, and other numbers of partitions or replicas."""
+    there = client.list_topics(timeout=_SECONDS).topics
     differs: list[str] = []
-    for spec in present:
+    for spec in specs:
+        if spec.name not in there:
+            differs.append(f"{spec.name} is missing")
+            continue
         partitions = there[spec.name].partitions
         if len(partitions) != spec.partitions:
             differs.append(f"{spec.name} has {len(partitions)} partitions, not {spec.partitions}")
         replicas = min((len(partition.replicas) for partition in partitions.values()), default=0)
         if replicas < durability.replicas:
             differs.append(f"{spec.name} has {replicas} replicas, not {durability.replicas}")
-    return TopicsReport(tuple(spec.name for spec in missing), corrected, tuple(differs))
+    return tuple(differs)
 
 
 def _create(client: "AdminClient", specs: Iterable[TopicSpec], durability: Durability) -> None:

@@ -15,9 +15,11 @@ from payments_platform.streaming.capture.control import (
     CaptureGap,
     ConfigurationRefused,
     EpochDiffers,
+    drop_slot,
     make_slot,
     run,
     slot_of,
+    stop,
 )
 from payments_platform.streaming.topics import TopicsReport, ensure_topics
 
@@ -58,6 +60,22 @@ def apply(capture: Capture) -> Applied:
         return Applied(topics, f"{changed}, paused", made)
     run(capture)
     return Applied(topics, changed, made, finish(capture))
+
+
+def remove(capture: Capture) -> None:
+    """Take capture away whole: connector, stored position, slot, and the record of what was delivered. Topics stay.
+
+    A later ``apply`` begins anew: it makes the slot and delivers every row. Safe to repeat and to interrupt.
+    """
+    if capture.connect.configuration(CONNECTOR) is not None:
+        stop(capture)
+        if capture.connect.offsets(CONNECTOR) is not None:
+            capture.connect.forget_offsets(CONNECTOR)
+        capture.connect.delete(CONNECTOR)
+    with capture.session() as session:
+        drop_slot(session)
+        session.execute("DELETE FROM oltp.capture_signals")
+        session.execute("DELETE FROM oltp.capture_snapshots")
 
 
 def finish(capture: Capture) -> dict[str, int]:

@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from payments_platform.clients.connect import Connect
+from payments_platform.clients.kafka import admin
 from payments_platform.clients.postgres import PostgresAddress, connect
-from payments_platform.contracts.streams import CAPTURED_TABLES
+from payments_platform.contracts.streams import CAPTURED_TABLES, TOPICS
 from payments_platform.streaming.capture.connector import CONNECTOR, HEARTBEAT_TABLE, PUBLICATION, SIGNAL_TABLE, SLOT
 from payments_platform.streaming.capture.facts import CaptureFacts, OpenSnapshot, Protection, SlotFacts
 from payments_platform.streaming.capture.notices import pulse
+from payments_platform.streaming.topics import ONE_BROKER, Durability, topic_differences
 
 if TYPE_CHECKING:
     import psycopg
@@ -31,6 +33,7 @@ class Places:
     kafka: str
     epoch: int
     replica: PostgresAddress | None = None
+    durability: Durability = ONE_BROKER
 
 
 def observe(places: Places, before: CaptureFacts | None = None) -> CaptureFacts:
@@ -38,7 +41,6 @@ def observe(places: Places, before: CaptureFacts | None = None) -> CaptureFacts:
 
     Raises nothing for a server that is away: the fact is in ``unreachable``.
     """
-    facts = CaptureFacts(at=datetime.now(UTC), epoch=places.epoch)
     unreachable: dict[str, str] = {}
 
     def ask(name: str, question: Callable[[], T], otherwise: T) -> T:
@@ -48,15 +50,20 @@ def observe(places: Places, before: CaptureFacts | None = None) -> CaptureFacts:
             unreachable[name] = str(error).strip().splitlines()[0][:300]
             return otherwise
 
-    # The slot before the stored position: both only grow, so a slot that is seen ahead of it is ahead.
+    # The slot, then the stored position, then the end of the log: each only grows, so one that is seen ahead of a later
+    # one is ahead.
     source: dict[str, Any] = ask("source", lambda: _source(places.source), dict[str, Any]())
     offset = ask("connect", lambda: places.connect.offsets(CONNECTOR), None)
     state = ask("connect", lambda: places.connect.state(CONNECTOR), None)
     configured = ask("connect", lambda: places.connect.configuration(CONNECTOR), None)
+    wal = ask("source", lambda: _wal(places.source), None)
+    differ = ask("kafka", lambda: topic_differences(admin(places.kafka), TOPICS, places.durability), ())
     beats = ask("kafka", lambda: pulse(places.kafka), None)
-    facts = replace(
-        facts,
+    facts = CaptureFacts(
+        at=datetime.now(UTC),
+        epoch=places.epoch,
         **source,
+        wal_lsn=wal,
         connector=state.connector if state else None,
         tasks=state.tasks if state else (),
         trace=state.trace if state else "",
@@ -64,6 +71,8 @@ def observe(places: Places, before: CaptureFacts | None = None) -> CaptureFacts:
         offset_lsn=lsn_of(offset),
         heartbeat=beats.latest if beats else None,
         before_gap=beats.before_gap if beats else None,
+        # Before apply made the first ones, nothing differs.
+        topics_differ=differ if configured else (),
         is_slot_copied=_copied(places, unreachable) if source.get("slot") else None,
         unreachable=unreachable,
     )
@@ -92,7 +101,6 @@ def _source(address: PostgresAddress) -> dict[str, Any]:
         session.execute(_LIMIT)
         return {
             "slot": slot_facts(session),
-            "wal_lsn": _number(session, "SELECT pg_current_wal_lsn() - '0/0'"),
             "protection": protection(session, CAPTURED_TABLES),
             "open_snapshots": tuple(
                 OpenSnapshot(str(row[0]), str(row[1]), row[2])  # type: ignore[arg-type]
@@ -170,6 +178,12 @@ def _copied(places: Places, unreachable: dict[str, str]) -> bool | None:
     return bool(row and row[0])
 
 
-def _number(session: "psycopg.Connection[tuple[object, ...]]", query: str) -> int:
-    row = session.execute(query).fetchone()
+def _wal(address: PostgresAddress) -> int:
+    with connect(address, autocommit=True, name="payments capture") as session:
+        return wal_end(session)
+
+
+def wal_end(session: "psycopg.Connection[tuple[object, ...]]") -> int:
+    """The end of the source's log now."""
+    row = session.execute("SELECT pg_current_wal_lsn() - '0/0'").fetchone()
     return int(str(row[0])) if row else 0

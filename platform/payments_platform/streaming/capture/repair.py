@@ -24,7 +24,7 @@ from payments_platform.streaming.capture.control import (
 )
 from payments_platform.streaming.capture.history import changes
 from payments_platform.streaming.capture.notices import pulse
-from payments_platform.streaming.capture.observe import lsn_of
+from payments_platform.streaming.capture.observe import lsn_of, wal_end
 from payments_platform.streaming.capture.phantoms import phantoms
 from payments_platform.streaming.capture.republish import republish
 
@@ -130,9 +130,8 @@ def next_epoch(capture: Capture) -> int:
 def _must_renew(capture: Capture, session: "psycopg.Connection[tuple[object, ...]]") -> str:
     """Why the slot cannot go on, "" when it can."""
     slot = slot_of(session)
-    row = session.execute("SELECT pg_current_wal_lsn() - '0/0'").fetchone()
     offset = lsn_of(capture.connect.offsets(CONNECTOR))
-    if row is not None and offset is not None and offset > int(str(row[0])):
+    if offset is not None and offset > wal_end(session):
         raise EpochDiffers(
             "The stored position lies beyond the end of the source's log: the source was restored or a replica was"
             " promoted. Run: payments capture raise-epoch"

@@ -36,7 +36,7 @@ CREATE TABLE oltp.capture_snapshots (
 
 GRANT SELECT, UPDATE ON oltp.capture_heartbeats TO payments_capture;
 GRANT SELECT, INSERT, UPDATE, DELETE ON oltp.capture_signals TO payments_capture;
-GRANT SELECT, INSERT, UPDATE ON oltp.capture_snapshots TO payments_capture;
+GRANT SELECT, INSERT, UPDATE, DELETE ON oltp.capture_snapshots TO payments_capture;
 GRANT SELECT ON oltp.capture_heartbeats, oltp.capture_snapshots TO payments_extract;
 GRANT EXECUTE ON FUNCTION oltp.captured_tables() TO payments_capture, payments_extract;
 

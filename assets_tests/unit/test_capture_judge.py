@@ -1,0 +1,168 @@
+"""What the guardian of change capture finds wrong, and what it does about it: pure decisions."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from assets_tests.conftest import PROJECT
+from payments_platform.streaming.capture.alerts import changes
+from payments_platform.streaming.capture.facts import (
+    CaptureFacts,
+    Finding,
+    Heartbeat,
+    OpenSnapshot,
+    Protection,
+    SlotFacts,
+)
+from payments_platform.streaming.capture.judge import ALERTS, judge
+from payments_platform.streaming.capture.notices import _before_gap
+from payments_platform.streaming.capture.supervision import Restarts, supervise
+
+NOW = datetime(2026, 1, 2, 3, tzinfo=UTC)
+GIB = 2**30
+
+
+def beat(number: int = 7, by: int = 1, age: float = 0.5) -> Heartbeat:
+    made = NOW - timedelta(seconds=age)
+    return Heartbeat(by, number, made, made + timedelta(seconds=0.1), f"{number}:{number}:", 1)
+
+
+SLOT = SlotFacts("reserved", is_active=True, confirmed_lsn=900, retained_bytes=GIB // 4, safe_bytes=8 * GIB)
+WELL = CaptureFacts(
+    at=NOW, connector_epoch=1, connector="RUNNING", tasks=("RUNNING",), slot=SLOT, wal_lsn=1000, offset_lsn=950,
+    heartbeat=beat(), wal_bytes_per_second=1e6, is_slot_copied=True,
+)  # fmt: skip
+FAILED = replace(WELL, tasks=("FAILED",), trace="boom\nCaused by: connection refused", down_since=NOW)
+
+
+def found(facts: CaptureFacts) -> dict[str, str]:
+    return {finding.name: finding.severity for finding in judge(facts)}
+
+
+@pytest.mark.row("X15")
+def test_capture_that_is_well_has_no_finding() -> None:
+    assert judge(WELL) == []
+
+
+@pytest.mark.row("X15")
+@pytest.mark.parametrize(
+    "facts, alert",
+    [
+        (replace(WELL, slot=None), "capture_gap"),
+        (replace(WELL, slot=replace(SLOT, wal_status="lost")), "capture_gap"),
+        (replace(WELL, slot=replace(SLOT, confirmed_lsn=951)), "capture_gap"),
+        (replace(WELL, before_gap=beat(5)), "capture_gap"),
+        (replace(WELL, open_snapshots=(OpenSnapshot("r", "repair", NOW),)), "capture_gap"),
+        (replace(WELL, offset_lsn=1001), "capture_source_rewound"),
+        (replace(WELL, epoch=2), "capture_epoch_differs"),
+        (replace(WELL, slot=replace(SLOT, retained_bytes=5 * GIB, safe_bytes=3 * GIB)), "capture_wal_filling"),
+        (replace(WELL, slot=replace(SLOT, wal_status="unreserved", safe_bytes=0)), "capture_wal_filling"),
+        (replace(WELL, slot=replace(SLOT, is_active=False), wal_bytes_per_second=1e7), "capture_wal_filling"),
+        (replace(WELL, heartbeat=beat(age=90)), "capture_delayed"),
+        (replace(WELL, protection=Protection(unpublished=("refunds",))), "capture_incomplete"),
+        (replace(WELL, protection=Protection(keyless=("refunds",))), "capture_incomplete"),
+        (replace(WELL, protection=Protection(not_full=("oltp.transactions_p202601",))), "capture_incomplete"),
+        (replace(WELL, protection=Protection(hidden=("refunds",))), "capture_incomplete"),
+        (replace(FAILED, down_since=NOW - timedelta(minutes=5)), "capture_down"),
+        (
+            replace(WELL, unreachable={"kafka": "refused"}, down_since=NOW - timedelta(minutes=6)),
+            "capture_down",
+        ),
+    ],
+)
+def test_what_loses_or_will_lose_changes_is_critical(facts: CaptureFacts, alert: str) -> None:
+    """Each of these is silent in the connector or in the server; unnoticed, it is lost money in every store."""
+    assert found(facts) == {alert: "critical"}
+
+
+@pytest.mark.parametrize(
+    "facts, alert",
+    [
+        (FAILED, "capture_down"),
+        (replace(WELL, connector="PAUSED", tasks=("PAUSED",), down_since=NOW - timedelta(hours=1)), "capture_down"),
+        (replace(WELL, heartbeat=beat(age=15)), "capture_delayed"),
+        (replace(WELL, slot=replace(SLOT, retained_bytes=3 * GIB, safe_bytes=5 * GIB)), "capture_wal_filling"),
+        (
+            replace(WELL, open_snapshots=(OpenSnapshot("i", "initial", NOW - timedelta(hours=1)),)),
+            "capture_snapshot_open",
+        ),
+        (replace(WELL, is_slot_copied=False), "capture_slot_not_copied"),
+        (replace(WELL, topics_differ=("oltp.refunds has 1 partitions, not 4",)), "capture_topics_differ"),
+    ],
+)
+def test_what_is_not_yet_a_loss_warns(facts: CaptureFacts, alert: str) -> None:
+    assert found(facts) == {alert: "warning"}
+
+
+@pytest.mark.row("S6")
+def test_down_pages_at_five_minutes_and_not_before() -> None:
+    almost = replace(FAILED, down_since=NOW - timedelta(minutes=4, seconds=59))
+    assert found(almost) == {"capture_down": "warning"}
+    assert found(replace(FAILED, down_since=NOW - timedelta(minutes=5))) == {"capture_down": "critical"}
+
+
+def test_a_source_that_cannot_be_asked_is_no_gap() -> None:
+    """Every restart of the source would page for a repair that is not needed."""
+    away = replace(WELL, slot=None, wal_lsn=None, unreachable={"source": "refused"}, down_since=NOW)
+    assert found(away) == {"capture_down": "warning"}
+
+
+def test_a_missing_number_is_a_gap_whoever_beat_meanwhile() -> None:
+    beats = [beat(4), beat(10, by=2), beat(5), beat(11, by=2), beat(6), beat(13, by=2), beat(7)]
+    assert _before_gap(beats) == beats[4]
+    assert _before_gap([*beats[:5], beat(12, by=2)]) is None
+
+
+@pytest.mark.row("S6")
+@pytest.mark.row("E1")
+def test_failed_tasks_are_restarted_at_once_then_with_growing_pauses() -> None:
+    state, waits, at = Restarts(), [], NOW
+    for _ in range(9):
+        state, restart = supervise(state, replace(FAILED, at=at), judge(FAILED))
+        assert restart
+        assert state.due_at is not None
+        early, again = supervise(state, replace(FAILED, at=state.due_at - timedelta(seconds=0.1)), [])
+        assert not again
+        waits.append((state.due_at - at).total_seconds())
+        state, at = early, state.due_at
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+@pytest.mark.row("S6")
+def test_a_task_that_ran_for_a_minute_starts_its_count_anew() -> None:
+    state, _ = supervise(Restarts(attempts=5), replace(WELL, at=NOW), [])
+    state, _ = supervise(state, replace(WELL, at=NOW + timedelta(seconds=59)), [])
+    assert state.attempts == 5
+    state, _ = supervise(state, replace(WELL, at=NOW + timedelta(seconds=60)), [])
+    assert state.attempts == 0
+
+
+@pytest.mark.row("X15")
+def test_a_gap_is_never_restarted_into() -> None:
+    """The connector could go on behind the gap as if nothing had been missed."""
+    gap = replace(FAILED, slot=None)
+    assert supervise(Restarts(), gap, judge(gap))[1] is False
+
+
+def test_an_alert_is_told_when_it_opens_worsens_and_closes_and_never_twice() -> None:
+    warning, critical = Finding("capture_down", "warning", "w"), Finding("capture_down", "critical", "c")
+    told = []
+    alerts, since = (), NOW
+    for minute, findings in enumerate([[warning], [warning], [critical], [critical], []]):
+        alerts, events = changes(alerts, findings, NOW + timedelta(minutes=minute))
+        told.append([(event["state"], event["severity"]) for event in events])
+        assert all(event["since"] == since.isoformat() for event in events)
+    assert told == [[("open", "warning")], [], [("open", "critical")], [], [("closed", "critical")]]
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_every_alert_has_a_runbook_that_the_index_names(alert: str) -> None:
+    """A person who is woken must find what to do."""
+    page = PROJECT / "docs" / "runbooks" / f"{alert}.md"
+    text = page.read_text(encoding="utf-8")
+    for heading in ("## What it means", "## Look", "## Mend", "## Mended when"):
+        assert heading in text, f"{page.name} lacks {heading}"
+    index = (PROJECT / "docs" / "runbooks" / "README.md").read_text(encoding="utf-8")
+    assert re.search(rf"\({alert}\.md\)", index), f"the index of the runbooks does not name {alert}"
