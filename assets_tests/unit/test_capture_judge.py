@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from assets_tests.conftest import PROJECT
-from payments_platform.streaming.capture.alerts import changes
+from payments_platform.streaming.capture.alerts import Alert, changes
 from payments_platform.streaming.capture.facts import (
     CaptureFacts,
     Finding,
@@ -118,15 +118,17 @@ def test_a_missing_number_is_a_gap_whoever_beat_meanwhile() -> None:
 @pytest.mark.row("S6")
 @pytest.mark.row("E1")
 def test_failed_tasks_are_restarted_at_once_then_with_growing_pauses() -> None:
-    state, waits, at = Restarts(), [], NOW
+    state, at = Restarts(), NOW
+    waits: list[float] = []
     for _ in range(9):
         state, restart = supervise(state, replace(FAILED, at=at), judge(FAILED))
         assert restart
-        assert state.due_at is not None
-        early, again = supervise(state, replace(FAILED, at=state.due_at - timedelta(seconds=0.1)), [])
+        due = state.due_at
+        assert due is not None
+        state, again = supervise(state, replace(FAILED, at=due - timedelta(seconds=0.1)), [])
         assert not again
-        waits.append((state.due_at - at).total_seconds())
-        state, at = early, state.due_at
+        waits.append((due - at).total_seconds())
+        at = due
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
@@ -149,7 +151,8 @@ def test_a_gap_is_never_restarted_into() -> None:
 def test_an_alert_is_told_when_it_opens_worsens_and_closes_and_never_twice() -> None:
     warning, critical = Finding("capture_down", "warning", "w"), Finding("capture_down", "critical", "c")
     told = []
-    alerts, since = (), NOW
+    alerts: tuple[Alert, ...] = ()
+    since = NOW
     for minute, findings in enumerate([[warning], [warning], [critical], [critical], []]):
         alerts, events = changes(alerts, findings, NOW + timedelta(minutes=minute))
         told.append([(event["state"], event["severity"]) for event in events])

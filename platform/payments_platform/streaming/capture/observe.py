@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import psycopg
 
 T = TypeVar("T")
+_NO_DIFFERENCE: Final[tuple[str, ...]] = ()
 _LIMIT: Final = "SET statement_timeout = '5s'"
 
 
@@ -57,7 +58,7 @@ def observe(places: Places, before: CaptureFacts | None = None) -> CaptureFacts:
     state = ask("connect", lambda: places.connect.state(CONNECTOR), None)
     configured = ask("connect", lambda: places.connect.configuration(CONNECTOR), None)
     wal = ask("source", lambda: _wal(places.source), None)
-    differ = ask("kafka", lambda: topic_differences(admin(places.kafka), TOPICS, places.durability), ())
+    differ = ask("kafka", lambda: topic_differences(admin(places.kafka), TOPICS, places.durability), _NO_DIFFERENCE)
     beats = ask("kafka", lambda: pulse(places.kafka), None)
     facts = CaptureFacts(
         at=datetime.now(UTC),
