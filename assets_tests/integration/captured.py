@@ -16,8 +16,8 @@ from payments_platform.clients.kafka import consumer
 from payments_platform.clients.postgres import connect
 from payments_platform.contracts.streams import CAPTURED_TABLES
 from payments_platform.settings import Settings
+from payments_platform.streaming.capture.history import key_column
 from payments_platform.streaming.capture.notices import pulse
-from payments_platform.streaming.capture.republish import key_column
 from payments_platform.vocabulary import topic
 
 
@@ -83,9 +83,9 @@ def _records(settings: Settings, since: Places, tables: Sequence[str]) -> Iterat
                 assert message.error() is None, message.error()
                 table = str(message.topic()).removeprefix("oltp.")
                 key = json.loads(message.key() or b"{}")
-                assert set(key) == {key_column(table)}, key
+                assert len(key) == 1, key
                 value = message.value()
-                yield Record(table, str(key[key_column(table)]), None if value is None else json.loads(value))
+                yield Record(table, str(next(iter(key.values()))), None if value is None else json.loads(value))
             places = reader.position([TopicPartition(place.topic, place.partition) for place in wanted])
             if all(place.offset >= until[place.topic, place.partition] for place in places):
                 return
@@ -98,7 +98,7 @@ def committed(settings: Settings, table: str, since_xid: int = 0) -> Counter[tup
     """Every version and delete that the source's history has, written by transactions from a number on."""
     with connect(settings.postgres("primary", "extract"), name="tests") as session:
         rows = session.execute(
-            f"SELECT {key_column(table)}, version, op = 'd' FROM oltp.{table}_history"
+            f"SELECT {key_column(session, table)}, version, op = 'd' FROM oltp.{table}_history"
             " WHERE age(xmin) <= age((%s::text::xid8)::xid)",
             (str(since_xid or 3),),
         ).fetchall()

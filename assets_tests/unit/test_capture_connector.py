@@ -8,7 +8,7 @@ import pytest
 
 from payments_platform.contracts.streams import CAPTURED_TABLES, CHANGE_TOPICS, TOPICS, TopicSpec
 from payments_platform.streaming.capture.connector import EXCLUDED_COLUMNS, FAST_RETRIES, Source, configuration
-from payments_platform.streaming.capture.republish import Change, key_column, message
+from payments_platform.streaming.capture.republish import Change, message
 from payments_platform.streaming.topics import ONE_BROKER, THREE_BROKERS, settings_of
 from payments_platform.vocabulary import topic
 
@@ -45,17 +45,17 @@ def test_a_vault_token_and_the_key_of_tokens_stay_at_the_source() -> None:
     assert set(EXCLUDED_COLUMNS) == {"customers.token_key_id", "payment_methods.payment_method_token"}
 
 
-@pytest.mark.parametrize("table", CAPTURED_TABLES)
-def test_a_row_is_keyed_by_its_id_alone(table: str) -> None:
-    keys = configuration(SOURCE, CAPTURED_TABLES)["message.key.columns"]
-    assert ("transaction_id" in keys) == (key_column("transactions") == "transaction_id")
-    assert key_column(table).endswith("_id")
+def test_a_payment_is_keyed_by_its_id_alone_and_not_by_its_partitions_column() -> None:
+    """Keyed by its time as well, a payment would not be the document of its id."""
+    assert configuration(SOURCE, CAPTURED_TABLES)["message.key.columns"] == "oltp.transactions:transaction_id"
 
 
 @pytest.mark.row("X15")
 def test_a_message_of_a_repair_has_the_connectors_form_and_no_place_in_the_log() -> None:
     """A consumer that took a repair for a change of the log would order by a position that it does not have."""
-    value = json.loads(message(Change("refunds", "r1", "d", '{"refund_id":"r1","version":4}', None), 2, 10**18))
+    value = json.loads(
+        message(Change("refunds", "refund_id", "r1", "d", '{"refund_id":"r1","version":4}', None), 2, 10**18)
+    )
     assert set(value) == {"before", "after", "source", "transaction", "op", "ts_ms", "ts_us", "ts_ns", "epoch"}
     assert (value["before"], value["after"], value["op"]) == ({"refund_id": "r1", "version": 4}, None, "d")
     assert value["epoch"] == "2"

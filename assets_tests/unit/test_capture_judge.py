@@ -14,10 +14,11 @@ from payments_platform.streaming.capture.facts import (
     Heartbeat,
     OpenSnapshot,
     Protection,
+    Pulse,
     SlotFacts,
 )
 from payments_platform.streaming.capture.judge import ALERTS, judge
-from payments_platform.streaming.capture.notices import _before_gap
+from payments_platform.streaming.capture.notices import _gaps
 from payments_platform.streaming.capture.supervision import Restarts, supervise
 
 NOW = datetime(2026, 1, 2, 3, tzinfo=UTC)
@@ -111,8 +112,17 @@ def test_a_source_that_cannot_be_asked_is_no_gap() -> None:
 
 def test_a_missing_number_is_a_gap_whoever_beat_meanwhile() -> None:
     beats = [beat(4), beat(10, by=2), beat(5), beat(11, by=2), beat(6), beat(13, by=2), beat(7)]
-    assert _before_gap(beats) == beats[4]
-    assert _before_gap([*beats[:5], beat(12, by=2)]) is None
+    assert _gaps(beats) == ((beats[4], beats[5]),)
+    assert _gaps([*beats[:5], beat(12, by=2)]) == ()
+
+
+def test_a_gap_that_a_later_repair_closed_is_no_finding_any_more() -> None:
+    """It can be seen on the topic for a minute more, and would be put on record again."""
+    first, second = (beat(4, age=9), beat(6, age=8)), (beat(7, age=3), beat(9, age=2))
+    pulse = Pulse(beat(10), (first, second))
+    assert pulse.open_gap(None) == first[0]
+    assert pulse.open_gap(NOW - timedelta(seconds=5)) == second[0]
+    assert pulse.open_gap(NOW) is None
 
 
 @pytest.mark.row("S6")

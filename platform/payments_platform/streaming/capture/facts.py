@@ -43,10 +43,15 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class Pulse:
-    """The latest heartbeat, and the last one before a number that is missing on the topic: a gap lies after it."""
+    """The latest heartbeat, and each pair between which a number is missing on the topic: a gap lies between them."""
 
     latest: Heartbeat
-    before_gap: Heartbeat | None = None
+    gaps: tuple[tuple[Heartbeat, Heartbeat], ...] = ()
+
+    def open_gap(self, repaired_at: datetime | None) -> Heartbeat | None:
+        """The last heartbeat before the first gap that no repair has closed: one asked for after it had been seen."""
+        still = (before for before, after in self.gaps if repaired_at is None or after.beat_at > repaired_at)
+        return next(still, None)
 
 
 @dataclass(frozen=True)

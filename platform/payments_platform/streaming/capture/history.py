@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from payments_platform.streaming.capture.connector import EXCLUDED_COLUMNS
-from payments_platform.streaming.capture.republish import Change, key_column
+from payments_platform.streaming.capture.republish import Change
 
 if TYPE_CHECKING:
     import psycopg
@@ -42,12 +42,13 @@ def changes(
     """
     bound = _first_unseen(session, since) if isinstance(since, str) else since
     where = _EVERYTHING if bound is None else _SINCE_MOMENT if isinstance(bound, datetime) else _SINCE_HEARTBEAT
+    name = key_column(session, table)
     with session.cursor(name=f"capture_{table}") as cursor:
         cursor.itersize = _AT_ONCE
-        cursor.execute(_query(session, table, where), {"since": bound})
+        cursor.execute(_query(session, table, name, where), {"since": bound})
         for op, key, row in cursor:
             before, after = (str(row), None) if op == "d" else (None, str(row))
-            yield Change(table, str(key), "d" if op == "d" else "r", before, after)
+            yield Change(table, name, str(key), "d" if op == "d" else "r", before, after)
 
 
 def _first_unseen(session: "psycopg.Connection[tuple[object, ...]]", seen: str) -> str | None:
@@ -60,9 +61,20 @@ def _first_unseen(session: "psycopg.Connection[tuple[object, ...]]", seen: str) 
     return str(first) if 0 <= now - first < 2**31 else None
 
 
-def _query(session: "psycopg.Connection[tuple[object, ...]]", table: str, where: str) -> str:
+def key_column(session: "psycopg.Connection[tuple[object, ...]]", table: str) -> str:
+    """The column that names a row: the first of the primary key; of a partitioned table others follow it there."""
+    row = session.execute(
+        "SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]"
+        " WHERE i.indrelid = %s::regclass AND i.indisprimary",
+        (f"oltp.{table}",),
+    ).fetchone()
+    if row is None:
+        raise LookupError(f"oltp.{table} has no primary key, so a change of it names no row")
+    return str(row[0])
+
+
+def _query(session: "psycopg.Connection[tuple[object, ...]]", table: str, key: str, where: str) -> str:
     """Op, key and row as JSON. A delete is shown as the row it removed: the version before, when it is still kept."""
-    key = key_column(table)
     columns = [
         (str(name), str(kind))
         for name, kind in session.execute(

@@ -47,7 +47,7 @@ def pulse(servers: str) -> Pulse | None:
         for start in (max(first, end - _TAIL), first):
             found = [beat for beat in (_beat(value, at) for value, at in _read(reader, start, end)) if beat]
             if found:
-                return Pulse(found[-1], _before_gap(found))
+                return Pulse(found[-1], _gaps(found))
     except KafkaException:
         # The topic is made by apply; before that there is nothing to know.
         if CAPTURE_HEARTBEATS in reader.list_topics(timeout=_SECONDS).topics:
@@ -57,15 +57,16 @@ def pulse(servers: str) -> Pulse | None:
     return None
 
 
-def _before_gap(beats: Sequence[Heartbeat]) -> Heartbeat | None:
-    """The last heartbeat of anybody before the first missing number of one who beats."""
+def _gaps(beats: Sequence[Heartbeat]) -> tuple[tuple[Heartbeat, Heartbeat], ...]:
+    """The last heartbeat of anybody before each missing number of one who beats, and the one that came instead."""
+    gaps = []
     numbers: dict[int, int] = {}
     for place, beat in enumerate(beats):
         before = numbers.get(beat.beat_by)
         if before is not None and beat.number > before + 1:
-            return beats[place - 1]
+            gaps.append((beats[place - 1], beat))
         numbers[beat.beat_by] = max(beat.number, before or 0)
-    return None
+    return tuple(gaps)
 
 
 def _read(reader: "Consumer", start: int, end: int, topic: str = CAPTURE_HEARTBEATS) -> Iterator[tuple[bytes, int]]:

@@ -53,6 +53,7 @@ def observe(places: Places, before: CaptureFacts | None = None) -> CaptureFacts:
 
     # The slot, then the stored position, then the end of the log: each only grows, so one that is seen ahead of a later
     # one is ahead.
+    repaired_at = ask("source", lambda: _repaired_at(places.source), None)
     source: dict[str, Any] = ask("source", lambda: _source(places.source), dict[str, Any]())
     offset = ask("connect", lambda: places.connect.offsets(CONNECTOR), None)
     state = ask("connect", lambda: places.connect.state(CONNECTOR), None)
@@ -71,7 +72,7 @@ def observe(places: Places, before: CaptureFacts | None = None) -> CaptureFacts:
         connector_epoch=int(configured["transforms.epoch.static.value"]) if configured else None,
         offset_lsn=lsn_of(offset),
         heartbeat=beats.latest if beats else None,
-        before_gap=beats.before_gap if beats else None,
+        before_gap=beats.open_gap(repaired_at) if beats else None,
         # Before apply made the first ones, nothing differs.
         topics_differ=differ if configured else (),
         is_slot_copied=_copied(places, unreachable) if source.get("slot") else None,
@@ -177,6 +178,19 @@ def _copied(places: Places, unreachable: dict[str, str]) -> bool | None:
     except Exception:  # noqa: BLE001  # see the docstring
         return False
     return bool(row and row[0])
+
+
+def _repaired_at(address: PostgresAddress) -> datetime | None:
+    with connect(address, autocommit=True, name="payments capture") as session:
+        return repaired_at(session)
+
+
+def repaired_at(session: "psycopg.Connection[tuple[object, ...]]") -> datetime | None:
+    """When the last repair or epoch that was finished had been asked for: what was seen before is closed."""
+    row = session.execute(
+        "SELECT max(requested_at) FROM oltp.capture_snapshots WHERE completed_at IS NOT NULL AND reason <> 'initial'"
+    ).fetchone()
+    return row[0] if row else None  # type: ignore[return-value]
 
 
 def _wal(address: PostgresAddress) -> int:

@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from payments_platform.clients.kafka import consumer
-from payments_platform.streaming.capture.republish import Change, key_column
+from payments_platform.streaming.capture.history import key_column
+from payments_platform.streaming.capture.republish import Change
 from payments_platform.vocabulary import topic
 
 if TYPE_CHECKING:
@@ -35,11 +36,12 @@ def phantoms(
     reader = consumer(servers, "capture-phantoms")
     try:
         for table in tables:
+            name = key_column(session, table)
             captured = _last_rows(reader, table, since)
             keys = sorted(captured)
             for first in range(0, len(keys), _AT_ONCE):
-                for key in _unknown(session, table, keys[first : first + _AT_ONCE]):
-                    yield Change(table, key, "d", captured[key], None)
+                for key in _unknown(session, table, name, keys[first : first + _AT_ONCE]):
+                    yield Change(table, name, key, "d", captured[key], None)
     finally:
         reader.close()
 
@@ -67,23 +69,21 @@ def _last_rows(reader: "Consumer", table: str, since: datetime) -> dict[str, str
         for message in reader.consume(2000, timeout=0.5):
             deadline = time.monotonic() + _SECONDS
             if message.error() is None and message.value() is not None:
-                _keep(rows, table, json.loads(message.key() or b"{}"), json.loads(message.value() or b"{}"))
+                _keep(rows, json.loads(message.key() or b"{}"), json.loads(message.value() or b"{}"))
         places = reader.position([TopicPartition(name, place.partition) for place in open_ones])
         if all(place.offset >= ends[place.partition] for place in places):
             return rows
     raise TimeoutError(f"topic {name} could not be read to its end in {_SECONDS:.0f} s")
 
 
-def _keep(rows: dict[str, str], table: str, key: dict[str, Any], value: dict[str, Any]) -> None:
+def _keep(rows: dict[str, str], key: dict[str, Any], value: dict[str, Any]) -> None:
     row = value.get("after") or value.get("before")
-    name = key.get(key_column(table))
-    if row is not None and name is not None:
-        rows[str(name)] = json.dumps(row, separators=(",", ":"), ensure_ascii=False)
+    if row is not None and len(key) == 1:
+        rows[str(next(iter(key.values())))] = json.dumps(row, separators=(",", ":"), ensure_ascii=False)
 
 
-def _unknown(session: "psycopg.Connection[tuple[object, ...]]", table: str, keys: Sequence[str]) -> list[str]:
+def _unknown(session: "psycopg.Connection[tuple[object, ...]]", table: str, key: str, keys: Sequence[str]) -> list[str]:
     """The keys that the source never had: neither a row nor the mark that each deleted or created key leaves."""
-    key = key_column(table)
     used = (
         "SELECT transaction_id FROM oltp.transaction_keys"
         if table == "transactions"

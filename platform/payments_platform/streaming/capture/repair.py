@@ -24,7 +24,7 @@ from payments_platform.streaming.capture.control import (
 )
 from payments_platform.streaming.capture.history import changes
 from payments_platform.streaming.capture.notices import pulse
-from payments_platform.streaming.capture.observe import lsn_of, wal_end
+from payments_platform.streaming.capture.observe import lsn_of, repaired_at, wal_end
 from payments_platform.streaming.capture.phantoms import phantoms
 from payments_platform.streaming.capture.republish import republish
 
@@ -112,7 +112,10 @@ def raise_epoch(capture: Capture, keep: Callable[[int], None]) -> Repaired:
 def gap_begins(capture: Capture) -> str | None:
     """What had been seen as committed where a gap that is noticed now begins; None: nothing was ever captured."""
     beats = pulse(capture.kafka)
-    return (beats.before_gap or beats.latest).seen if beats else None
+    if beats is None:
+        return None
+    with capture.session() as session:
+        return (beats.open_gap(repaired_at(session)) or beats.latest).seen
 
 
 def next_epoch(capture: Capture) -> int:

@@ -18,23 +18,14 @@ if TYPE_CHECKING:
 _TRANSACTIONAL_ID: Final = "payments-capture-repair"
 _AT_ONCE: Final = 5000
 _SECONDS: Final = 30.0
-_KEYS: Final = {
-    "transactions": "transaction_id", "merchants": "merchant_id", "customers": "customer_id",
-    "payment_methods": "payment_method_id", "devices": "device_id", "refunds": "refund_id", "disputes": "dispute_id",
-    "subscriptions": "subscription_id", "consents": "consent_id",
-}  # fmt: skip
-
-
-def key_column(table: str) -> str:
-    """The column that names a row of a captured table, and that its messages are keyed by."""
-    return _KEYS[table]
 
 
 @dataclass(frozen=True)
 class Change:
-    """One change of one row; ``before`` and ``after`` are JSON objects as text."""
+    """One change of one row; ``before`` and ``after`` are JSON objects as text, ``key`` the value of ``key_column``."""
 
     table: str
+    key_column: str
     key: str
     op: Literal["r", "d"]
     before: str | None
@@ -64,7 +55,7 @@ def republish(servers: str, changes: Iterable[Change], epoch: int) -> int:
 
 
 def _write(writer: "Producer", change: Change, epoch: int) -> None:
-    key = json.dumps({key_column(change.table): change.key}, separators=(",", ":"), ensure_ascii=False).encode()
+    key = json.dumps({change.key_column: change.key}, separators=(",", ":"), ensure_ascii=False).encode()
     writer.produce(topic(change.table), value=message(change, epoch, time.time_ns()), key=key)
     if change.op == "d":
         writer.produce(topic(change.table), value=None, key=key)
