@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from assets_tests.conftest import PROJECT
+from assets_tests.conftest import DOWNLOADS, PROJECT
 from payments_platform.clients.postgres import connect
 from payments_platform.local import stack as local_stack
 from payments_platform.local.failures import StackError
@@ -106,6 +106,20 @@ def test_a_killed_server_comes_back_by_itself(own: Own, server: str) -> None:
     os.kill(before, signal.SIGKILL)
     assert eventually(lambda: own.status()[server].ready and own.status()[server].pid != before)
     assert own.works()
+
+
+def test_java_servers_whose_supervisor_was_killed_are_ended_and_started_again(own: Own) -> None:
+    """A broker that nobody watches holds its folder and its port; the next one would refuse to start for ever."""
+    own.request = replace(own.request, streams=True, downloads=DOWNLOADS)
+    before = own.up()
+    os.kill(int((own.home.run / "supervisord.pid").read_text()), signal.SIGKILL)
+    after = own.up()
+    for name in ("kafka", "connect", "mongodb", "elasticsearch"):
+        assert after[name].ready
+        assert after[name].pid != before[name].pid
+        assert after[name].address == before[name].address
+    assert own.down()
+    assert processes_below(own.home.root) == []
 
 
 def test_up_after_the_supervisor_was_killed_takes_its_servers_over(own: Own) -> None:
