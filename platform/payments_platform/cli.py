@@ -20,13 +20,14 @@ from payments_platform.commands import (
     quarantine,
     source,
     stack,
+    stores,
     stream,
     warehouse,
 )
 from payments_platform.errors import ExplainedError
 
 # Errors of clients are shown without a traceback as well: where the server is and what it said is all one needs.
-_CLIENT_MODULES = ("psycopg", "cimpl")
+_CLIENT_MODULES = ("psycopg", "cimpl", "pymongo", "elasticsearch", "elastic_transport")
 
 
 class _Root(typer.core.TyperGroup):
@@ -68,3 +69,4 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(stream.app, name="stream")
 app.add_typer(capture.app, name="capture")
+app.add_typer(stores.app)

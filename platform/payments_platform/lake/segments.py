@@ -11,8 +11,11 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any, Final
 
+import polars as pl
+
 from payments_platform.contracts.streams import RAW_TRANSACTIONS_STREAM
 from payments_platform.lake.errors import ManifestUnreadable
+from payments_platform.lake.frames import digest_algorithm, facts
 from payments_platform.lake.storage import Conflict, Storage
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
 
@@ -108,6 +111,19 @@ def read(storage: Storage, topic: str, partition: int, start: int) -> Segment:
     if data is None:
         raise ManifestUnreadable(path, "it is not there")
     return from_json(data, path=path)
+
+
+def is_intact(storage: Storage, segment: Segment) -> bool:
+    """Whether its file is there and holds the rows that were committed, every column decoded."""
+    stored = storage.stat(segment.file)
+    if stored is None or stored.size != segment.bytes:
+        return False
+    try:
+        found = facts(storage.scan([segment.file], RAW_TRANSACTIONS_STREAM.schema), RAW_TRANSACTIONS_STREAM)
+    except (pl.exceptions.PolarsError, OSError):
+        return False
+    is_comparable = segment.digest_algorithm == digest_algorithm(RAW_TRANSACTIONS_STREAM)
+    return found.rows == segment.rows and (not is_comparable or found.digest == segment.digest)
 
 
 def starts(storage: Storage, topic: str) -> dict[int, list[int]]:

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from payments_platform.clients import kafka
 from payments_platform.errors import ExplainedError
+from payments_platform.streaming.messages import frame_of
 
 if TYPE_CHECKING:
+    import polars as pl
     from confluent_kafka import Consumer, Message
+    from confluent_kafka.admin import TopicMetadata
 
 _SECONDS: Final = 30.0
 _BATCH: Final = 10_000
@@ -34,6 +37,50 @@ def read_whole(servers: str, topics: Collection[str]) -> "list[Message]":
         return list(_messages(consumer, topics))
 
 
+def frames(servers: str, topic: str, starts: Mapping[int, int] | None = None) -> "Iterator[pl.DataFrame]":
+    """The committed messages of a topic as frames, from ``starts`` (by partition; else the oldest) to the end.
+
+    Raises BrokerAway.
+    """
+    with _reader(servers) as consumer:
+        batch: list[Message] = []
+        for message in _messages(consumer, [topic], starts):
+            batch.append(message)
+            if len(batch) == _BATCH:
+                yield frame_of(batch)
+                batch = []
+        if batch:
+            yield frame_of(batch)
+
+
+def between(servers: str, topic: str, partition: int, start: int, end: int) -> "Iterator[pl.DataFrame]":
+    """The committed messages of a partition with offsets in ``[start, end)``. Raises BrokerAway."""
+    from confluent_kafka import TopicPartition
+
+    with _reader(servers) as consumer:
+        consumer.assign([TopicPartition(topic, partition, start)])
+        batch: list[Message] = []
+        for message in _to_the_end(consumer, [(topic, partition)]):
+            if (message.offset() or 0) >= end:
+                break
+            batch.append(message)
+            if len(batch) == _BATCH:
+                yield frame_of(batch)
+                batch = []
+        if batch:
+            yield frame_of(batch)
+
+
+def held(servers: str, topic: str) -> dict[int, tuple[int, int]]:
+    """By partition of a topic, the oldest offset that the broker still has and the next that it will give."""
+    from confluent_kafka import TopicPartition
+
+    with _reader(servers) as consumer:
+        numbers = sorted(_known(consumer)[topic].partitions)
+        places = {number: TopicPartition(topic, number) for number in numbers}
+        return {number: consumer.get_watermark_offsets(it, timeout=_SECONDS) for number, it in places.items()}
+
+
 @contextmanager
 def _reader(servers: str, more: Mapping[str, str] | None = None) -> "Iterator[Consumer]":
     consumer = kafka.consumer(servers, "payments-readers", more={"enable.partition.eof": True, **(more or {})})
@@ -43,16 +90,25 @@ def _reader(servers: str, more: Mapping[str, str] | None = None) -> "Iterator[Co
         consumer.close()
 
 
-def _messages(consumer: "Consumer", topics: Collection[str]) -> "Iterator[Message]":
-    from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicPartition
+def _messages(
+    consumer: "Consumer", topics: Collection[str], starts: Mapping[int, int] | None = None
+) -> "Iterator[Message]":
+    from confluent_kafka import OFFSET_BEGINNING, TopicPartition
+
+    known, given = _known(consumer), starts or {}
+    places = [(name, number) for name in topics if name in known for number in known[name].partitions]
+    consumer.assign([TopicPartition(*place, given.get(place[1], OFFSET_BEGINNING)) for place in places])
+    yield from _to_the_end(consumer, places)
+
+
+def _known(consumer: "Consumer") -> "Mapping[str, TopicMetadata]":
+    from confluent_kafka import KafkaException
 
     try:
-        known = consumer.list_topics(timeout=_SECONDS).topics
+        known: Mapping[str, TopicMetadata] = consumer.list_topics(timeout=_SECONDS).topics
     except KafkaException as silence:
         raise BrokerAway(f"Kafka does not answer ({silence.args[0].str()}). See: payments status") from None
-    places = [(name, number) for name in topics if name in known for number in known[name].partitions]
-    consumer.assign([TopicPartition(name, number, OFFSET_BEGINNING) for name, number in places])
-    yield from _to_the_end(consumer, places)
+    return known
 
 
 def _to_the_end(consumer: "Consumer", places: Collection[tuple[str, int]]) -> "Iterator[Message]":

@@ -10,7 +10,7 @@ from importlib import import_module
 from threading import Event
 from typing import Final
 
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, CollectorRegistry
 
 from payments_platform.clients import kafka
 from payments_platform.errors import ExplainedError
@@ -55,12 +55,17 @@ class Job:
     """Settings of the consumer beyond clients/kafka.py's."""
 
 
-def build(name: str, settings: Settings, *, slot: str | None = None, stop: Event) -> Worker:
-    """Connect the worker ``name``. Its consumer group has its name. Raises ``UnknownWorker``."""
+def build(
+    name: str, settings: Settings, *, slot: str | None = None, stop: Event, registry: CollectorRegistry = REGISTRY
+) -> Worker:
+    """Connect the worker ``name``. Its consumer group has its name. Raises ``UnknownWorker``.
+
+    A registry takes the metrics of one worker: several in a process need one each.
+    """
     if name not in WORKERS:
         raise UnknownWorker(f"There is no worker {name!r}. Known: {', '.join(WORKERS)}")
     slot = slot or f"{name}-1"
-    metrics, parts = WorkerMetrics(name, REGISTRY), Parts(name, REGISTRY)
+    metrics, parts = WorkerMetrics(name, registry), Parts(name, registry)
     module, function = WORKERS[name].split(":")
     job: Job = getattr(import_module(module), function)(Setting(settings, slot, metrics, parts))
     consumer = kafka.consumer(settings.kafka_servers(), name, instance=slot, more=job.more)

@@ -64,6 +64,9 @@ class ElasticsearchSink:
         self._remove(self._days())
         self.prepare()
 
+    def close(self) -> None:
+        self._client.close()
+
     def expire(self) -> list[str]:
         """Remove the indices of days that are no longer kept; return their names."""
         oldest = search.first_day(self._clock())

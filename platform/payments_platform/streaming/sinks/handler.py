@@ -68,6 +68,9 @@ class SinkHandler(Handler):
         self._metrics.delay((self._clock() - events["committed_at"]).dt.total_microseconds() / 1e6)
         return ends(messages)
 
+    def close(self) -> None:
+        self._sink.close()
+
 
 class SearchHandler(SinkHandler):
     """Removes the indices of days that are no longer kept, too: the engine of the local stack does not by itself."""

@@ -133,7 +133,7 @@ class LakeHandler(Handler):
         """
         while held.events:
             rows = pl.concat(held.events)
-            run = rows.filter(_HOUR.rle_id() == 0)
+            run = first_hour(rows)
             end = held.end if run.height == rows.height else rows["topic_offset"][run.height]
             made = written(self._storage, partition, (held.start, end), run, self._clock())
             segment = segments.commit(self._storage, made)
@@ -142,6 +142,11 @@ class LakeHandler(Handler):
             held.start, held.events = segment.end, [] if rest.is_empty() else [rest]
         held.since, held.end = None, max(held.start, held.end)
         return held.start
+
+
+def first_hour(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows up to the first that was appended in another hour: a file lies in the folder of one."""
+    return rows.filter(_HOUR.rle_id() == 0)
 
 
 def rows_of(events: pl.DataFrame) -> pl.DataFrame:

@@ -67,6 +67,9 @@ class MongoSink:
         self._collection.drop()
         self.prepare()
 
+    def close(self) -> None:
+        self._collection.database.client.close()
+
     def _write(self, changes: "Sequence[UpdateOne]", first: int) -> Iterator[tuple[int, Reason]]:
         """Write all, yielding place and reason of each that is refused.
 

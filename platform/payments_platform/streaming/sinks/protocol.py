@@ -68,6 +68,9 @@ class Sink(Protocol):
     def clear(self) -> None:
         """Remove everything, to be filled again. A worker that writes meanwhile does no harm."""
 
+    def close(self) -> None:
+        """Release the connection."""
+
 
 def refusals(events: pl.DataFrame, reasons: Mapping[int, tuple[Fault, str]]) -> pl.DataFrame:
     """The events refused, by their places in the frame: source position, fault and reason."""

@@ -1,0 +1,145 @@
+"""The sink workers on real servers, from the topic to the stores, held against PostgreSQL by the command itself."""
+
+import json
+import threading
+from collections.abc import Iterator
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from assets_tests.conftest import Stack
+from assets_tests.integration import streamed
+from payments_platform.cli import app
+from payments_platform.clients import elasticsearch, mongodb
+from payments_platform.contracts.streams import RAW_TRANSACTIONS_STREAM
+from payments_platform.lake import segments
+from payments_platform.lake.storage import LocalStorage
+from payments_platform.oltp.traffic.drive import Traffic, drive
+from payments_platform.streaming.dead_letters import letters
+from payments_platform.streaming.reading import read_whole
+from payments_platform.streaming.sinks import jobs
+from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS, dead_letters
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
+KINDS = {"missing", "changed", "duplicate", "phantom"}
+
+
+@pytest.fixture(scope="module")
+def filled(stream_stack: Stack, emptied: Stack) -> Iterator[Stack]:
+    """A few seconds of traffic in PostgreSQL, on the topic, and in every store, put there by the workers."""
+    settings = stream_stack.settings
+    streamed.start_empty(stream_stack)
+    address = settings.postgres("primary", "app"), settings.postgres("primary", "loader")
+    drive(Traffic(*address, settings.token_key(), seed=7, tps=100, sessions=2), 4.0, threading.Event(), lambda _: None)
+    events = streamed.committed_events(stream_stack)
+    with streamed.sinks_at_work(stream_stack):
+        # Half in order, and all again backwards: what a capture that starts anew may bring.
+        streamed.produce(stream_stack, events.sample(fraction=0.5, seed=1), extra=[b"{", b'{"epoch":1}'])
+        streamed.produce(stream_stack, _rest(events))
+        streamed.caught_up(stream_stack, (jobs.MONGODB, jobs.ELASTICSEARCH))
+    yield stream_stack
+    streamed.start_empty(stream_stack)
+
+
+def _rest(events: pl.DataFrame) -> pl.DataFrame:
+    """What the first half did not bring, newest first."""
+    key = ["transaction_id", "version"]
+    return events.join(events.sample(fraction=0.5, seed=1), on=key, how="anti").sort(key, descending=True)
+
+
+def verified(*words: str) -> list[dict[str, object]]:
+    """What `payments verify` says."""
+    done = CliRunner().invoke(app, ["verify", "--format", "json", "--settle", "0", *words])
+    assert done.exit_code in {0, 1}, done.output
+    found: list[dict[str, object]] = json.loads(done.stdout)
+    assert done.exit_code == (1 if found else 0)
+    return found
+
+
+def kinds(found: list[dict[str, object]], store: str) -> set[object]:
+    return {row["kind"] for row in found if row["store"] == store}
+
+
+@pytest.mark.row("S3", "S4", "S5", "N1", "Y3", "O3", "O9")
+def test_every_store_holds_what_postgresql_committed_and_nothing_else(filled: Stack) -> None:
+    assert verified() == []
+    found = letters(read_whole(filled.settings.kafka_servers(), [dead_letters(ANALYTICS_TRANSACTIONS)]))
+    assert sorted(found["consumer"].unique()) == sorted(streamed.SINKS)
+    assert found.group_by("consumer").len()["len"].to_list() == [2, 2, 2]
+
+
+@pytest.mark.row("O9", "X2")
+def test_four_planted_faults_are_found_in_each_real_store_and_a_rebuild_mends_them(filled: Stack) -> None:
+    settings = filled.settings
+    ids = streamed.committed_events(filled)["transaction_id"].unique().sort().to_list()
+    _spoil_documents(filled, ids)
+    _spoil_search(filled, ids)
+    _spoil_lake(filled, ids)
+    found = verified()
+    assert kinds(found, "mongodb") == kinds(found, "elasticsearch") == kinds(found, "lake") == KINDS
+    assert {row["transaction_id"] for row in found if row["kind"] == "phantom"} == {"txn_never"}
+    assert kinds(found, ANALYTICS_TRANSACTIONS) == set()
+    for sink in ("lake", "mongodb", "elasticsearch"):
+        done = CliRunner().invoke(app, ["rebuild", sink, "--yes"])
+        assert done.exit_code == 0, done.output
+    assert verified() == []
+    assert settings.lake_root.exists()
+
+
+@pytest.mark.row("S10")
+@pytest.mark.parametrize("sink", ["mongodb", "elasticsearch"])
+def test_a_store_is_rebuilt_from_kafka_alone_while_its_worker_runs(filled: Stack, sink: str) -> None:
+    with streamed.sinks_at_work(filled):
+        done = CliRunner().invoke(app, ["rebuild", sink, "--from", "kafka", "--yes"])
+        assert done.exit_code == 0, done.output
+    assert verified("--store", sink) == []
+
+
+def test_a_rebuild_asks_before_it_empties_a_store(filled: Stack) -> None:
+    done = CliRunner().invoke(app, ["rebuild", "mongodb"], input="n\n")
+    assert done.exit_code == 1
+    assert verified("--store", "mongodb") == []
+
+
+def _spoil_documents(stack: Stack, ids: list[str]) -> None:
+    with mongodb.connect(stack.settings.mongodb_uri()) as client:
+        held = client[jobs.DATABASE].transaction_logs
+        good = held.find_one({"_id": ids[0]})
+        assert good is not None
+        held.delete_one({"_id": ids[1]})
+        held.update_one({"_id": ids[2]}, {"$set": {"current.amount_minor": 1}})
+        held.insert_one({**good, "_id": f"{ids[0]} again"})
+        held.insert_one({**good, "_id": "txn_never", "transaction_id": "txn_never"})
+
+
+def _spoil_search(stack: Stack, ids: list[str]) -> None:
+    with elasticsearch.connect(stack.settings.elasticsearch_url()) as client:
+
+        def of(key: str) -> dict[str, object]:
+            hits = client.search(index="transactions-*", query={"ids": {"values": [key]}})["hits"]["hits"]
+            return dict(hits[0])
+
+        good = of(ids[0])
+        index, source = str(good["_index"]), dict(good["_source"])  # type: ignore[call-overload]
+        client.delete(index=str(of(ids[1])["_index"]), id=ids[1])
+        changed = of(ids[2])
+        client.index(
+            index=str(changed["_index"]), id=ids[2],
+            document={**changed["_source"], "amount_minor": 1},  # type: ignore[dict-item]
+        )  # fmt: skip
+        client.index(index=index, id=f"{ids[0]} again", document=source)
+        client.index(index=index, id="txn_never", document={**source, "transaction_id": "txn_never"})
+
+
+def _spoil_lake(stack: Stack, ids: list[str]) -> None:
+    storage = LocalStorage(stack.settings.lake_root)
+    for segment in segments.segments(storage, ANALYTICS_TRANSACTIONS):
+        rows = storage.scan([segment.file], RAW_TRANSACTIONS_STREAM.schema).collect()
+        key = pl.col("transaction_id")
+        kept = rows.filter(key != ids[1]).with_columns(
+            pl.when(key == ids[2]).then(1).otherwise("amount_minor").cast(pl.Int64).alias("amount_minor")
+        )
+        invented = kept.head(1).with_columns(transaction_id=pl.lit("txn_never"))
+        with storage.writing(segment.file) as target:
+            pl.concat([kept, kept.filter(key == ids[0]), invented]).write_parquet(target)

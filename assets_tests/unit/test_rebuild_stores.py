@@ -1,0 +1,157 @@
+"""A store made again from the stream equals the one that followed it; the lake is mended in place and never emptied."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any, cast
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from assets_tests.fakes.documents import MemoryCollection
+from assets_tests.fakes.events import NOW, Event, deliveries, event, frame, messages
+from assets_tests.fakes.storage import MemoryStorage
+from payments_platform.contracts.streams import RAW_TRANSACTIONS_STREAM
+from payments_platform.lake import segments
+from payments_platform.lake.segments import Segment
+from payments_platform.streaming.rebuild import LakeRebuild, Origin, Remade, rebuild_store
+from payments_platform.streaming.sinks.lake import Flush, LakeHandler
+from payments_platform.streaming.sinks.mongodb import MongoSink
+from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
+
+PART = (ANALYTICS_TRANSACTIONS, 0)
+
+
+class Topic:
+    """A partition with a mark of a transaction after every third message; older ones may be gone."""
+
+    def __init__(self, events: list[Event], oldest: int = 0) -> None:
+        spread = [messages([it], n + n // 3, at=NOW + timedelta(minutes=9 * n)) for n, it in enumerate(events)]
+        self.messages = pl.concat([messages([]), *spread])
+        self.oldest = oldest
+        self.end = max(self.messages["offset"].to_list(), default=0) + 2
+
+    def between(self, partition: int, start: int, end: int) -> Iterator[pl.DataFrame]:
+        held = self.messages.filter(pl.col("offset").is_between(max(start, self.oldest), end - 1))
+        yield from held.iter_slices(2)
+
+    def frames(self, _: str, topic: str, starts: dict[int, int]) -> Iterator[pl.DataFrame]:
+        yield from self.between(0, starts.get(0, 0), self.end)
+
+
+def worked(topic: Topic, upto: int | None = None, records: int = 3) -> MemoryStorage:
+    """The lake after the worker read the topic up to an offset."""
+    storage = MemoryStorage()
+    worker = LakeHandler(storage, lambda _: None, lambda _: 0, Flush(records), lambda: NOW)
+    worker.start([PART])
+    for part in topic.between(0, 0, topic.end if upto is None else upto):
+        worker.handle(part)
+    worker.drain([PART])
+    return storage
+
+
+def committed(storage: MemoryStorage) -> list[Segment]:
+    return list(segments.segments(storage, ANALYTICS_TRANSACTIONS))
+
+
+def rows(storage: MemoryStorage) -> pl.DataFrame:
+    files = [it.file for it in committed(storage)]
+    return storage.scan(files, RAW_TRANSACTIONS_STREAM.schema).collect().sort("topic_offset")
+
+
+def again(storage: MemoryStorage, topic: Topic) -> Remade:
+    done = LakeRebuild(storage, topic.between, 3, lambda: NOW).run(
+        {0: topic.oldest}, {0: max(topic.end - 1, 0)}, lambda _: None
+    )
+    joined = committed(storage)
+    assert [(a.end, b.start) for a, b in pairwise(joined) if a.end != b.start] == []
+    named = {it.file for it in joined}
+    assert {file.path for file in storage.list("raw") if file.path.endswith(".parquet")} == named
+    return done
+
+
+def store() -> tuple[MongoSink, MemoryCollection]:
+    held = MemoryCollection()
+    sink = MongoSink(cast("Any", held))
+    sink.prepare()
+    return sink, held
+
+
+@pytest.mark.row("S10")
+@pytest.mark.parametrize("origin", ["lake", "kafka"])
+@given(events=deliveries(), share=st.floats(0, 1))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_store_made_again_is_the_store_that_followed_the_stream(
+    monkeypatch: pytest.MonkeyPatch, origin: Origin, events: list[Event], share: float
+) -> None:
+    """Also where the lake lags behind the topic, and when it is made again a second time."""
+    followed, kept = store()
+    followed.write(frame(events))
+    topic = Topic(events)
+    lake = worked(topic, upto=int(topic.end * share))
+    monkeypatch.setattr("payments_platform.streaming.rebuild.frames", topic.frames)
+    made, held = store()
+    made.write(frame([event("txn_phantom")]))
+    for _ in range(2):
+        done = rebuild_store(made, lake, "", origin, lambda _: None)
+        assert (done.events, done.refused) == (len(events), 0)
+        assert held.stored == kept.stored
+
+
+@pytest.mark.row("S10")
+def test_what_is_refused_again_is_counted_and_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    topic = Topic([event("txn_1"), event("txn_2"), event("txn_3")])
+    bad = topic.messages["offset"] == 1
+    topic.messages = topic.messages.with_columns(value=pl.when(bad).then(pl.lit(b"{")).otherwise("value"))
+    monkeypatch.setattr("payments_platform.streaming.rebuild.frames", topic.frames)
+    sink, held = store()
+    held.refusing = {"txn_3": 2}
+    done = rebuild_store(sink, MemoryStorage(), "", "kafka", lambda _: None)
+    assert (done.events, done.refused) == (2, 2)
+    assert list(held.stored) == ["txn_1"]
+
+
+@pytest.mark.row("S10")
+def test_right_segments_are_kept_and_damaged_ones_made_again() -> None:
+    topic = Topic([event(f"txn_{n}") for n in range(12)])
+    storage = worked(topic)
+    before, whole = committed(storage), rows(storage)
+    assert again(storage, topic) == Remade(len(before), 0, 0)
+    with storage.writing(before[1].file) as target:
+        storage.scan([before[1].file], RAW_TRANSACTIONS_STREAM.schema).collect().with_columns(
+            amount_minor=pl.lit(1, dtype=pl.Int64)
+        ).write_parquet(target)
+    storage.remove(before[2].file)
+    assert again(storage, topic) == Remade(len(before) - 2, 2, 0)
+    assert rows(storage).equals(whole)
+    assert again(storage, topic) == Remade(len(before), 0, 0)
+
+
+@pytest.mark.row("S10")
+@given(lost=st.sets(st.integers(0, 7)), share=st.floats(0, 1))
+@settings(max_examples=40, deadline=None)
+def test_lost_segments_are_made_again_as_far_as_the_broker_remembers(lost: set[int], share: float) -> None:
+    topic = Topic([event(f"txn_{n}") for n in range(20)])
+    storage = worked(topic)
+    known, whole = committed(storage), rows(storage)
+    topic.oldest = int(share * topic.end)
+    for place in lost & set(range(len(known))):
+        if known[place].start >= topic.oldest:
+            storage.remove(known[place].path)
+            storage.remove(known[place].file)
+    again(storage, topic)
+    assert rows(storage).equals(whole)
+
+
+@pytest.mark.row("S10")
+def test_segments_older_than_the_topic_stay_as_they_are() -> None:
+    """The lake keeps months, the topic a week: emptied first, the lake would lose what nobody else has."""
+    topic = Topic([event(f"txn_{n}") for n in range(12)])
+    storage = worked(topic)
+    whole = rows(storage)
+    topic.oldest = 9
+    done = again(storage, topic)
+    assert done.kept < len(committed(storage))
+    assert rows(storage).equals(whole)
