@@ -1,6 +1,7 @@
 """What one store alone does: MongoDB's updates and refusals, Elasticsearch's indices, versions and bulk answers."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, cast
 
 import polars as pl
@@ -26,6 +27,7 @@ from payments_platform.contracts.streams import EVENT_POSITION, PARTIAL
 from payments_platform.documents.transaction_logs import frame_of, served, updates
 from payments_platform.operations.errors import classify
 from payments_platform.search.transactions import ALIAS, day_of_index, external_version, index_of, placed, template
+from payments_platform.streaming.conflicts import CONFLICTS
 from payments_platform.streaming.sinks.elasticsearch import ElasticsearchSink
 from payments_platform.streaming.sinks.mongodb import MongoSink
 from payments_platform.streaming.sinks.protocol import Span, StoreBusy
@@ -251,3 +253,37 @@ def test_indices_of_days_no_longer_kept_are_deleted_by_name() -> None:
 def test_no_other_index_comes_into_being_by_being_written_to() -> None:
     _, held = engine()
     assert held.settings == {"action.auto_create_index": "+transactions-*,-*"}
+
+
+@pytest.mark.row("Y4")
+def test_of_one_position_with_other_names_the_same_document_stays_whatever_the_order() -> None:
+    """A merchant renamed between two snapshots: what MongoDB shows must not depend on who came last."""
+    first, second = event("txn_1", merchant_name="Before"), event("txn_1", merchant_name="After")
+    stored = []
+    for order in ([first, second], [second, first]):
+        sink, held = mongo()
+        sink.write(frame(order))
+        stored.append(held.stored)
+        search, _ = engine()
+        search.write(frame(order))
+        assert search.read(Span())["merchant_name"].to_list() == [order[0]["merchant_name"]]
+    assert stored[0] == stored[1]
+
+
+@pytest.mark.row("Y4")
+def test_an_illegal_change_of_status_is_a_fact_of_the_source_and_is_stored() -> None:
+    """A store that left it out would differ from the source; the batch judges it, and says so."""
+    events = frame([event("txn_1", 1, status="refunded"), event("txn_1", 2, status="pending")])
+    for sink in (mongo()[0], engine()[0]):
+        assert sink.write(events).is_empty()
+        assert sink.read(Span())["status"].to_list() == ["pending"]
+
+
+@pytest.mark.row("Y4")
+def test_every_line_of_the_table_of_conflicts_names_tests_that_exist() -> None:
+    tests = Path(__file__).parents[1]
+    for conflict in CONFLICTS:
+        assert conflict.shown_by
+        for shown in conflict.shown_by:
+            file, _, name = shown.partition("::")
+            assert f"def {name}(" in (tests / file).read_text(encoding="utf-8"), shown

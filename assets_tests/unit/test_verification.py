@@ -165,7 +165,7 @@ def compared(stores: Stores, source: FakeSource | None = None) -> pl.DataFrame:
     return verify(source or FakeSource(HISTORY), stores.views(), 0, lambda _: None)
 
 
-@pytest.mark.row("S9", "O9", "X2")
+@pytest.mark.row("O9", "X2")
 def test_stores_that_hold_what_the_source_committed_differ_in_nothing() -> None:
     """Partial and full, in any order: a false alarm teaches people to look away."""
     events = [*HISTORY[::-1], event("txn_1", 2, PARTIAL), event("txn_3", 1, PARTIAL)]

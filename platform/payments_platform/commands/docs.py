@@ -27,6 +27,7 @@ def pages() -> dict[str, str]:
     """The generated pages: name below docs/ and content. Loads the definitions; reads no value of a setting."""
     from payments_platform.contracts.catalogue import DATASETS
     from payments_platform.documentation.catalogue import catalogue_page
+    from payments_platform.documentation.conflicts import conflicts_page
     from payments_platform.documentation.coverage import coverage_page, roadmap_page
     from payments_platform.documentation.packages import packages_page
     from payments_platform.documentation.requirements import requirements_page
@@ -35,6 +36,7 @@ def pages() -> dict[str, str]:
     found, graph = evidence(), facts()
     written = {
         "catalogue.md": catalogue_page(list(DATASETS.values()), graph),
+        "conflicts.md": conflicts_page(),
         "coverage.md": coverage_page(found, linked(graph)),
         "packages.md": packages_page(used_packages(), ROOT),
         "requirements.md": requirements_page(found.known),
@@ -101,7 +103,7 @@ def declared_packages() -> set[str]:
 def docs(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; end with 1 if a page is out of date.")] = False,
 ) -> None:
-    """Write the generated pages of docs/: catalogue, requirements, coverage, packages, roadmap, settings."""
+    """Write the generated pages of docs/: catalogue, conflicts, requirements, coverage, packages, roadmap, settings."""
     stale = {name: text for name, text in pages().items() if not _holds(DOCS / name, text)}
     for name, text in stale.items():
         if not check:
