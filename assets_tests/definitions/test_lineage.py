@@ -19,7 +19,15 @@ SOURCES = sorted(key.to_user_string() for key in KEYS if key.path[0] == "oltp")
 # What people decide about quarantined rows comes from nowhere else.
 ROOTS = {*SOURCES, "quarantine/repairs", "quarantine/reveals", "marts/dim_date", "marts/dim_time"}
 # Whatever else has no downstream is work that nobody uses. What the warehouse serves is read by a named consumer.
-LEAVES = {f"quarantine/{clean.table}" for clean in of_zone("clean")} | {"operations/phase_times", "quarantine/reveals"}
+LEAVES = {f"quarantine/{clean.table}" for clean in of_zone("clean")} | {
+    "operations/phase_times",
+    "quarantine/reveals",
+    # Read by applications and people, not by an asset.
+    "documents/transaction_logs",
+    "search/transactions",
+    "operations/dead_letters",
+    "operations/stream_reconciliation",
+}
 SERVED = {"marts/customer_consent", "marts/fact_subscription", "marts/fact_fraud_detection"}
 AGGREGATES = {key.to_user_string() for key in KEYS if key.path[0] == "aggregates"}
 # A source table that reaches no mart, and why. Empty is how it should stay.

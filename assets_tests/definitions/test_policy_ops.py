@@ -31,6 +31,7 @@ POOLED_ZONES = {"landing", *DBT_ZONES}
 FACTORIES = {
     "oltp": "oltp/tables.py",
     "raw": "raw/tables.py",
+    "raw/transactions_stream": "raw/transactions_stream.py",
     "clean": "clean/tables.py",
     "quarantine": "clean/tables.py",
     "quarantine/repairs": "quarantine/decisions.py",

@@ -196,6 +196,6 @@ def test_no_letter_is_removed_by_its_topic_without_an_end(topic: Topic) -> None:
     topic.refuse(pl.lit(value=True))
     sweep = Decision("sweep", AT + timedelta(days=13, minutes=1), "nobody decided")
     with DeadLetterOffice(topic.servers) as office:
-        assert office.expire(topic.ledger(), DEAD_LETTER_RETENTION, Decision("sweep", AT, "early")).ended == {}
-        assert office.expire(topic.ledger(), DEAD_LETTER_RETENTION, sweep).ended == {LetterState.EXPIRED: 1}
+        assert office.expire(topic.ledger(), Decision("sweep", AT, "early")).ended == {}
+        assert office.expire(topic.ledger(), sweep).ended == {LetterState.EXPIRED: 1}
     assert topic.states() == ["expired"]

@@ -20,7 +20,7 @@ from payments_platform.batch.errors import CutTimeout, HiddenRows, SourceChanged
 from payments_platform.batch.extract import SourceConnections, extract_days, problem_with
 from payments_platform.batch.reconcile import digests_checked_against, unreconciled
 from payments_platform.clients.postgres import connect, connect_arrow
-from payments_platform.contracts.catalogue import of_zone
+from payments_platform.contracts.catalogue import extracted
 from payments_platform.contracts.dataset import Dataset
 from payments_platform.contracts.merchants import RAW_MERCHANTS
 from payments_platform.contracts.payments import RAW_TRANSACTIONS
@@ -236,7 +236,7 @@ def test_a_day_that_is_not_over_is_refused(source: SourceConnections) -> None:
 
 
 @pytest.mark.row("B1")
-@pytest.mark.parametrize("dataset", of_zone("raw"), ids=lambda dataset: str(dataset.table))
+@pytest.mark.parametrize("dataset", extracted(), ids=lambda dataset: str(dataset.table))
 def test_every_source_table_can_be_read_whole(source: SourceConnections, day: date, dataset: Dataset) -> None:
     assert problem_with(source, dataset) is None
     extracted = extract_days(source, dataset, [day], epoch=1, patience=SHORT)

@@ -10,6 +10,7 @@ from typing import Final, Literal, get_args
 
 Zone = Literal[
     "oltp",
+    "streams",
     "raw",
     "clean",
     "quarantine",
@@ -35,6 +36,7 @@ DBT_ZONES: tuple[Zone, ...] = ("staging", "intermediate", "marts", "aggregates")
 
 TEAM_OF_ZONE: dict[Zone, Team] = {
     "oltp": "payments-data",
+    "streams": "data-platform",
     "raw": "data-platform",
     "clean": "data-platform",
     "quarantine": "data-platform",

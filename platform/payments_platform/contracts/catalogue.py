@@ -6,6 +6,7 @@ from payments_platform.contracts import (
     aggregates,
     consents,
     customers,
+    dead_letters,
     devices,
     dimensions,
     facts,
@@ -17,6 +18,8 @@ from payments_platform.contracts import (
     reference,
     reversals,
     staging,
+    stores,
+    streams,
     subscriptions,
 )
 from payments_platform.contracts.dataset import Dataset
@@ -37,6 +40,9 @@ _MODULES: Final = (
     facts,
     aggregates,
     operations,
+    streams,
+    stores,
+    dead_letters,
 )
 DATASETS: Final[dict[str, Dataset]] = {dataset.name: dataset for module in _MODULES for dataset in module.DATASETS}
 
@@ -54,3 +60,8 @@ def dataset(name: str) -> Dataset:
 def of_zone(zone: str) -> tuple[Dataset, ...]:
     """The datasets of a zone, in the order they are declared."""
     return tuple(found for found in DATASETS.values() if found.zone == zone)
+
+
+def extracted() -> tuple[Dataset, ...]:
+    """The raw datasets that are taken from the source by the day, in the order they are declared."""
+    return tuple(found for found in of_zone("raw") if found.is_daily)

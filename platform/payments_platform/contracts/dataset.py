@@ -100,7 +100,8 @@ class Dataset:
     slowly changing dimension: every good version stays. ``max_bad_ratio`` is the share of quarantined rows above
     which the whole day fails, once they are more than ``tolerated_bad_rows`` (a table of six rows a day must not fail
     for one). ``retention`` None keeps for ever. ``identity`` names what a delete carries whatever its values are; ()
-    for what the source does not delete. ``due`` is given where the deadline is another than the zone's.
+    for what the source does not delete. ``is_hourly``: partitions are the hours in which messages were appended.
+    ``due`` is given where the deadline is another than the zone's.
     """
 
     key: AssetPath
@@ -111,6 +112,7 @@ class Dataset:
     rules: tuple[Rule, ...] = ()
     retention: timedelta | None = None
     is_daily: bool = True
+    is_hourly: bool = False
     sums: tuple[str, str] | None = None
     keeps_history: bool = False
     max_bad_ratio: float = 0.05

@@ -153,3 +153,5 @@ DEAD_LETTERS: Final = Dataset(
     is_daily=False,
     due=NotDue("a message is refused whenever one is bad; how many wait is watched by their number"),
 )
+
+DATASETS: Final = (DEAD_LETTERS,)

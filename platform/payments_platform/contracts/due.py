@@ -92,6 +92,7 @@ def _daily(hours: int, minutes: int = 0) -> Due:
 # The zones of the daily job, one after the other as long as each phase may take (operations/phases.py).
 DEADLINE_OF_ZONE: Final[Mapping[Zone, Deadline]] = {
     "oltp": NotDue("the source is live; what it holds of a day is judged where it is extracted"),
+    "streams": MaxAge(timedelta(seconds=60)),
     "raw": _daily(3),
     "clean": _daily(3, 30),
     "quarantine": _daily(3, 30),

@@ -7,6 +7,7 @@ import polars as pl
 
 from payments_platform.contracts import columns as c
 from payments_platform.contracts.dataset import Column, Dataset
+from payments_platform.contracts.rules import one_of
 
 # The report counts a whole table in a row of its own, beside the rows of its rules.
 WHOLE_TABLE: Final = ""
@@ -73,5 +74,29 @@ PHASE_TIMES = Dataset(
     ),
     primary_key=("run_id", "phase"),
 )
+STREAM_RECONCILIATION = Dataset(
+    key=("operations", "stream_reconciliation"),
+    grain="One row per version of a payment of the day in which the stream and the extraction differ.",
+    domain="platform",
+    columns=(
+        c.PARTITION_DATE,
+        c.TRANSACTION_ID,
+        c.EPOCH,
+        c.VERSION,
+        Column("kind", pl.String(), "missing or phantom in the stream, changed, or duplicate.", "missing"),
+        Column("what", pl.String(), "Columns that differ; empty unless changed.", "amount_minor"),
+        Column("currency", pl.String(), "Currency of the version, where one side knows it.", "EUR", nullable=True),
+        Column(
+            "amount_minor",
+            pl.Int64(),
+            "Amount at the source; of a phantom, in the stream.",
+            1250,
+            nullable=True,
+            unit="minor",
+        ),
+    ),
+    primary_key=("partition_date", "transaction_id", "epoch", "version", "kind"),
+    rules=(one_of("R-difference-known", "kind", ("missing", "changed", "duplicate", "phantom")),),
+)
 
-DATASETS: Final = (QUALITY_REPORT, PHASE_TIMES)
+DATASETS: Final = (QUALITY_REPORT, PHASE_TIMES, STREAM_RECONCILIATION)

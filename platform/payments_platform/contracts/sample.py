@@ -18,6 +18,8 @@ def _value(dataset: Dataset, column: Column, row: int) -> Any:  # noqa: ANN401 -
         return f"{column.example[:4]}{row:064x}"
     if is_key and isinstance(column.dtype, pl.String) and column.name != "currency" and column.example is not None:
         return f"{column.example}_{row}"
+    if is_key and column.name.endswith("_offset"):
+        return column.example + row
     return column.example
 
 

@@ -13,6 +13,7 @@ import polars as pl
 from payments_platform.contracts import columns as c
 from payments_platform.contracts.customers import CUSTOMERS
 from payments_platform.contracts.dataset import Column, Dataset, Pii
+from payments_platform.contracts.due import MaxAge
 from payments_platform.contracts.lake_zones import RAW_RETENTION
 from payments_platform.contracts.merchants import MERCHANTS
 from payments_platform.contracts.payments import RAW_TRANSACTIONS
@@ -95,8 +96,41 @@ RAW_TRANSACTIONS_STREAM: Final = Dataset(
     columns=(*EVENT_COLUMNS, TOPIC_PARTITION, TOPIC_OFFSET, APPENDED_AT),
     primary_key=("topic_partition", "topic_offset"),
     retention=RAW_RETENTION,
+    is_daily=False,
+    is_hourly=True,
     sums=("amount_minor", "currency"),
+    # The lake writes every five minutes, and the catalogue hears of it within a tick or two.
+    due=MaxAge(timedelta(minutes=10)),
 )
+
+
+# The topics as the asset graph shows them: nobody builds them, they are looked at.
+CHANGES: Final = Dataset(
+    key=("streams", "changes"),
+    grain="One row per change of a captured table, on the topic oltp.<table>, as the connector wrote it.",
+    domain="platform",
+    columns=(
+        Column("table_name", pl.String(), "Captured table; the topic is oltp.<table>.", "transactions"),
+        Column("row_key", pl.String(), "The message's key: the primary key alone, as JSON.", '{"transaction_id":"t"}'),
+        c.EPOCH,
+        c.VERSION,
+        Column("op", pl.String(), "c created, u updated, d deleted, r read by a snapshot.", "c"),
+        COMMITTED_AT,
+    ),
+    primary_key=("table_name", "row_key", "epoch", "version"),
+    retention=timedelta(days=7),
+    is_daily=False,
+)
+EVENTS: Final = Dataset(
+    key=("streams", "transactions"),
+    grain="One row per message of analytics.transactions: a version of a transaction, partial or full.",
+    domain="payments",
+    columns=EVENT_COLUMNS,
+    primary_key=("transaction_id", *EVENT_POSITION),
+    retention=timedelta(days=7),
+    is_daily=False,
+)
+DATASETS: Final = (CHANGES, EVENTS, RAW_TRANSACTIONS_STREAM)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,11 @@ START_OF_SCHEDULES: Final = (
 
 QUALITY_REPORT: Final = dg.AssetSelection.assets("operations/quality_report")
 DAYS_PASSED: Final = dg.AssetCheckKey(dg.AssetKey(["operations", "quality_report"]), "days_passed")
-LAKE_TO_LANDING: Final = dg.AssetSelection.groups("raw", "clean", "quarantine", "curated", "landing") | (QUALITY_REPORT)
+# Written by workers, by the hour and all day long; no daily run makes it.
+STREAM: Final = dg.AssetSelection.assets("raw/transactions_stream")
+LAKE_TO_LANDING: Final = (
+    dg.AssetSelection.groups("raw", "clean", "quarantine", "curated", "landing") - STREAM
+) | QUALITY_REPORT
 WAREHOUSE_MODELS: Final = dg.AssetSelection.groups(*DBT_ZONES)
 EVERYTHING: Final = LAKE_TO_LANDING | WAREHOUSE_MODELS | dg.AssetSelection.assets("operations/phase_times")
 
@@ -41,7 +45,23 @@ quality_report_of_a_failed_run = dg.define_asset_job(
     selection=QUALITY_REPORT - dg.AssetSelection.checks(DAYS_PASSED),
     description="The quality report alone, of days whose run failed before it came to it.",
 )
+stream_window_checks = dg.define_asset_job(
+    "stream_window_checks",
+    selection=dg.AssetSelection.checks_for_assets(dg.AssetKey(["raw", "transactions_stream"])),
+    description="The checks of the stream's windows; a sensor asks for one run for many windows.",
+)
+stream_reconciliation_of_the_day = dg.define_asset_job(
+    "stream_reconciliation_of_the_day",
+    selection=dg.AssetSelection.assets("operations/stream_reconciliation"),
+    description="The day's payments in the stream beside the day's extraction, once both are complete.",
+)
 
+stream_reconciliation_schedule = dg.build_schedule_from_partitioned_job(
+    stream_reconciliation_of_the_day,
+    hour_of_day=4,
+    minute_of_hour=30,
+    default_status=START_OF_SCHEDULES,
+)
 daily_oltp_to_dwh_schedule = dg.build_schedule_from_partitioned_job(
     daily_oltp_to_dwh,
     hour_of_day=2,

@@ -34,7 +34,7 @@ def section(dataset: Dataset, facts: AssetFacts | None, readers: Iterable[str]) 
         ("key", code(dataset.primary_key)),
         ("domain", dataset.domain),
         ("owner", ", ".join(facts.owners) if facts else NOTHING),
-        ("partitions", "one per UTC day" if dataset.is_daily else "none"),
+        ("partitions", "one per UTC day" if dataset.is_daily else "one per hour" if dataset.is_hourly else "none"),
         ("due", facts.due if facts else NOTHING),
         ("kept", shown(dataset.retention)),
         ("reads", _links(facts.reads if facts else ())),

@@ -15,6 +15,7 @@ import polars as pl
 
 from payments_platform.clients import kafka
 from payments_platform.contracts.dead_letters import LETTER_ID, LetterState
+from payments_platform.contracts.streams import DEAD_LETTER_RETENTION
 from payments_platform.errors import ExplainedError
 from payments_platform.streaming.dead_letter_ledger import STATE, end_key, end_value
 from payments_platform.streaming.dead_letters import REPLAY_OF
@@ -133,9 +134,9 @@ class DeadLetterOffice:
             self._producer.commit_transaction(_SECONDS)
         return len(rows)
 
-    def expire(self, ledger: pl.DataFrame, kept: timedelta, decision: Decision) -> Outcome:
+    def expire(self, ledger: pl.DataFrame, decision: Decision) -> Outcome:
         """End the letters that their topics will remove within a day, so that none goes uncounted."""
-        due = waiting(ledger).filter(pl.col("failed_at") < decision.at - kept + EXPIRY_MARGIN)
+        due = due_to_expire(ledger, decision.at)
         outcome = Outcome()
         outcome.count(LetterState.EXPIRED, self.end(due.rows(named=True), LetterState.EXPIRED, decision))
         return outcome
@@ -206,6 +207,11 @@ class DeadLetterOffice:
             "new_offset": offset,
         }
         self._producer.produce(STATE_DEAD_LETTERS, key=end_key(row), value=end_value(end))
+
+
+def due_to_expire(ledger: pl.DataFrame, now: datetime) -> pl.DataFrame:
+    """The letters without an end that their topics may remove within a day."""
+    return waiting(ledger).filter(pl.col("failed_at") < now - DEAD_LETTER_RETENTION + EXPIRY_MARGIN)
 
 
 def waiting(ledger: pl.DataFrame) -> pl.DataFrame:

@@ -150,3 +150,16 @@ def compacted(servers: str, topics: Collection[str]) -> set[str]:
     asked = client.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in topics])
     policies = {resource.name: answer.result(_SECONDS)["cleanup.policy"].value for resource, answer in asked.items()}
     return {name for name, policy in policies.items() if "compact" in str(policy)}
+
+
+def ends_of(servers: str, topics: Collection[str]) -> dict[tuple[str, int], int]:
+    """The next offset of each partition that readers of committed messages will come to. Raises BrokerAway."""
+    from confluent_kafka import KafkaException, TopicPartition
+
+    with _reader(servers) as consumer:
+        try:
+            known = consumer.list_topics(timeout=_SECONDS).topics
+            places = [(name, number) for name in topics if name in known for number in known[name].partitions]
+            return {it: consumer.get_watermark_offsets(TopicPartition(*it), timeout=_SECONDS)[1] for it in places}
+        except KafkaException as silence:
+            raise BrokerAway(f"Kafka does not answer ({silence.args[0].str()}). See: payments status") from None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from payments_platform.contracts.dataset import Dataset
+from payments_platform.defs._platform.streams import STREAMS, live_streams
 from payments_platform.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -110,5 +111,6 @@ def resources() -> dict[str, dg.ResourceDefinition]:
         LAKE: dg.ResourceDefinition(lambda _: _lake(load_settings())),
         LAKE_IO: dg.IOManagerDefinition(_lake_io, required_resource_keys={LAKE}),
         WAREHOUSE: dg.ResourceDefinition(lambda _: _warehouse(load_settings())),
+        STREAMS: dg.ResourceDefinition(lambda _: live_streams(load_settings())),
         DBT: dg.ResourceDefinition(lambda _: _dbt()),
     }

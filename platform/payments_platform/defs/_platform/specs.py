@@ -17,11 +17,14 @@ from payments_platform.vocabulary import TEAM_OF_ZONE, Zone
 USED_BY: Final = "used_by"
 _KINDS: dict[Zone, tuple[str, ...]] = {
     "oltp": ("postgres", "table"),
+    "streams": ("kafka",),
     "raw": ("python", "parquet"),
     "clean": ("python", "parquet"),
     "quarantine": ("python", "parquet"),
     "curated": ("polars", "parquet"),
     "landing": ("duckdb", "table"),
+    "documents": ("mongodb",),
+    "search": ("elasticsearch",),
     "operations": ("python",),
 }
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from payments_platform.contracts.catalogue import of_zone
+from payments_platform.contracts.catalogue import extracted
 from payments_platform.contracts.dataset import Dataset
 from payments_platform.defs._platform.failures import RETRY, explained
 from payments_platform.defs._platform.resources import SOURCE
@@ -31,7 +31,7 @@ def _spec(raw: Dataset) -> dg.AssetSpec:
     )
 
 
-source_tables = [_spec(raw) for raw in of_zone("raw")]
+source_tables = [_spec(raw) for raw in extracted()]
 
 
 @dg.multi_asset_check(
@@ -41,7 +41,7 @@ source_tables = [_spec(raw) for raw in of_zone("raw")]
             asset=key_of_source(raw),
             description="The extract role sees the table's columns and all of its rows, on the replica.",
         )
-        for raw in of_zone("raw")
+        for raw in extracted()
     ],
     name="source_tables_readable",
     required_resource_keys={SOURCE},
@@ -51,7 +51,7 @@ source_tables = [_spec(raw) for raw in of_zone("raw")]
 def source_tables_readable(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
     """Ask the replica whether each table can be read whole: a hidden row is a row missing everywhere, silently."""
     source: Any = context.resources.source
-    for raw in of_zone("raw"):
+    for raw in extracted():
         problem = source.problem_with(raw)
         yield dg.AssetCheckResult(
             asset_key=key_of_source(raw),

@@ -9,7 +9,7 @@ import dagster as dg
 
 from payments_platform.batch.as_usual import BASELINE_DAYS
 from payments_platform.batch.quality import quality_plot, quality_report
-from payments_platform.contracts.catalogue import of_zone
+from payments_platform.contracts.catalogue import extracted, of_zone
 from payments_platform.contracts.operations import QUALITY_REPORT
 from payments_platform.defs._platform.failures import RETRY
 from payments_platform.defs._platform.lake_assets import DayOutputs, lake_assets
@@ -33,7 +33,7 @@ def report(context: dg.AssetExecutionContext, days: list[date]) -> Iterator[tupl
     manifests = [
         found
         for day in days_between(first, days[-1] + timedelta(days=1))
-        for judged in (*of_zone("clean"), *of_zone("raw"))
+        for judged in (*of_zone("clean"), *extracted())
         if (judged.zone == "clean" or day >= days[0]) and (found := lake.manifest(judged, day))
     ]
     for day in days:
@@ -47,7 +47,7 @@ def report(context: dg.AssetExecutionContext, days: list[date]) -> Iterator[tupl
 
 def _unpassed(lake: Lake, day: date) -> list[str]:
     """The lake datasets whose day has not passed: the run that was to make them must not look like a success."""
-    wanted = [dataset for zone in ("raw", "clean", "curated") for dataset in of_zone(zone)]
+    wanted = [*extracted(), *of_zone("clean"), *of_zone("curated")]
     verdicts = {dataset.name: lake.manifest(dataset, day) for dataset in wanted}
     return [
         f"{name} is {found.verdict if found else 'missing'}"

@@ -10,7 +10,7 @@ import dagster as dg
 
 from payments_platform.batch.personal import suspects, text_columns, text_counts, text_findings
 from payments_platform.batch.reconcile import digests_checked_against, outside_day, unreconciled
-from payments_platform.contracts.catalogue import of_zone
+from payments_platform.contracts.catalogue import extracted
 from payments_platform.contracts.dataset import Dataset
 from payments_platform.contracts.rules import WITHIN_DAY, partition_rules
 from payments_platform.defs._platform.lake_assets import DayOutputs, lake_assets
@@ -58,5 +58,5 @@ def _text_check(dataset: Dataset) -> LakeCheck:
     return LakeCheck(dataset, "text_is_impersonal", text, judge)
 
 
-raw_tables = [_raw(dataset) for dataset in of_zone("raw")]
-raw_checks = [_checks(dataset) for dataset in of_zone("raw")]
+raw_tables = [_raw(dataset) for dataset in extracted()]
+raw_checks = [_checks(dataset) for dataset in extracted()]

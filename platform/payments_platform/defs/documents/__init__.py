@@ -1,0 +1,1 @@
+"""What the document store keeps, as external assets."""

@@ -1,0 +1,51 @@
+"""What consumers refused, as an external asset: kept by the broker, counted and watched here."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from payments_platform.contracts.dead_letters import DEAD_LETTERS
+from payments_platform.contracts.streams import CHANGES, EVENTS
+from payments_platform.defs._platform.failures import RETRY, explained
+from payments_platform.defs._platform.observed import external, readable
+from payments_platform.defs._platform.specs import key_of
+from payments_platform.defs._platform.streams import STREAMS, Position, Streams
+from payments_platform.streaming.dead_letter_watch import judge
+
+
+def position(streams: Streams) -> Position:
+    """How many letters there are, and how many of them nobody has decided about."""
+    from payments_platform.streaming.dead_letter_replay import waiting
+
+    ledger = streams.dead_letters()
+    return Position({}, waiting(ledger).height, ledger.height)
+
+
+dead_letters = external(DEAD_LETTERS, [key_of(CHANGES), key_of(EVENTS)])
+dead_letters_readable: dg.AssetChecksDefinition = readable(
+    DEAD_LETTERS, position, "Every letter and every end can be read; lag counts those that nobody has decided about."
+)
+
+
+@dg.multi_asset_check(
+    name="operations_dead_letters_watched",
+    specs=[
+        dg.AssetCheckSpec(
+            "watched", asset=key_of(DEAD_LETTERS), description="No topic has above 1000 open letters, none expires."
+        )
+    ],
+    required_resource_keys={STREAMS},
+    retry_policy=RETRY,
+)
+@explained
+def dead_letters_watched(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+    """Judge the ledger now; a sensor does so every minute."""
+    findings = judge(context.resources.streams.dead_letters(), datetime.now(UTC))
+    yield dg.AssetCheckResult(
+        asset_key=key_of(DEAD_LETTERS),
+        check_name="watched",
+        passed=not findings,
+        description="; ".join(finding.text for finding in findings) or None,
+        metadata={"alerts": len(findings)},
+    )

@@ -1,0 +1,1 @@
+"""What the search engine keeps, as external assets."""

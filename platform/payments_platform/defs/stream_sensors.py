@@ -1,0 +1,145 @@
+"""Sensors that follow the stream: windows of committed segments, positions of readers, dead letters.
+
+Belongs here: when to look, what the cursor holds, which runs are asked for. Does not: grouping (streaming/windows.py),
+events of a window (_platform/window_events.py). Each looks within seconds: a tick has 60, and payloads never travel.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import dagster as dg
+
+from payments_platform.contracts.dead_letters import DEAD_LETTERS
+from payments_platform.contracts.stores import SEARCH_TRANSACTIONS, TRANSACTION_LOGS
+from payments_platform.contracts.streams import CHANGES, EVENTS
+from payments_platform.defs._platform.observed import Ask, position_metadata
+from payments_platform.defs._platform.resources import LAKE
+from payments_platform.defs._platform.specs import key_of
+from payments_platform.defs._platform.streams import STREAMS, Streams
+from payments_platform.defs._platform.window_events import Known, events_of
+from payments_platform.defs.documents import transaction_logs
+from payments_platform.defs.jobs import stream_window_checks
+from payments_platform.defs.operations import dead_letters
+from payments_platform.defs.raw.transactions_stream import WINDOWS_TAG
+from payments_platform.defs.search import transactions as searched
+from payments_platform.defs.streams import changes as captured
+from payments_platform.defs.streams import transactions
+from payments_platform.lake.partitions import Lake
+from payments_platform.streaming.dead_letter_watch import Finding, changes, judge
+from payments_platform.streaming.windows import following
+from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
+
+# A run costs seconds of imports: one for all windows of a quarter of an hour, so at most 96 a day.
+CHECK_EVERY: Final = timedelta(minutes=15)
+_OBSERVED: Final[dict[dg.AssetKey, Ask]] = {
+    key_of(CHANGES): captured.position,
+    key_of(EVENTS): transactions.position,
+    key_of(TRANSACTION_LOGS): transaction_logs.position,
+    key_of(SEARCH_TRANSACTIONS): searched.position,
+    key_of(DEAD_LETTERS): dead_letters.position,
+}
+
+
+@dg.sensor(
+    name="stream_windows",
+    description="Tells of each window of the stream once, with its offsets, sums and lag; asks for few runs of checks.",
+    job=stream_window_checks,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=10,
+    required_resource_keys={LAKE, STREAMS},
+)
+def stream_windows(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """Tell of the windows beyond the cursor. Each is on record before; killed anywhere, the next tick says the same."""
+    lake: Lake = context.resources.lake
+    cursor = {"window": 0, "checked": 0, "asked_at": ""} | json.loads(context.cursor or "{}")
+    ends, away = _asked(lambda: context.resources.streams.ends(ANALYTICS_TRANSACTIONS))
+    if ends is None:
+        return dg.SkipReason(f"the broker cannot be asked, so nothing is told: {away}")
+    now = datetime.now(UTC)
+    found = following(lake.storage, cursor["window"], now)
+    known = Known(context.instance)
+    events = [event for window in found for event in events_of(window, ends, known)]
+    cursor["window"] = max((window.number for window in found), default=cursor["window"])
+    requests = _checks_due(cursor, now)
+    if not found and not requests:
+        return dg.SkipReason(f"no segment beyond window {cursor['window']}")
+    return dg.SensorResult(asset_events=events, run_requests=requests, cursor=json.dumps(cursor))
+
+
+def _checks_due(cursor: dict[str, Any], now: datetime) -> list[dg.RunRequest]:
+    """One run for all windows that none has checked, if the last was long enough ago; the cursor remembers it."""
+    is_early = cursor["asked_at"] and now - datetime.fromisoformat(cursor["asked_at"]) < CHECK_EVERY
+    if is_early or cursor["checked"] == cursor["window"]:
+        return []
+    span = f"{cursor['checked'] + 1}-{cursor['window']}"
+    cursor.update(checked=cursor["window"], asked_at=now.isoformat())
+    return [dg.RunRequest(run_key=f"windows-{span}", tags={WINDOWS_TAG: span})]
+
+
+@dg.sensor(
+    name="stream_positions",
+    description="Observes topics, stores and dead letters: where each stands, how far behind, how much there is.",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=60,
+    required_resource_keys={STREAMS},
+)
+def stream_positions(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """Observe what moved since the last look; what stands still is told of once."""
+    streams: Streams = context.resources.streams
+    before: dict[str, Any] = json.loads(context.cursor or "{}")
+    seen, events, away = dict(before), [], []
+    for key, ask in _OBSERVED.items():
+        found, reason = _asked(lambda ask=ask: ask(streams))  # type: ignore[misc]
+        name = key.to_user_string()
+        if found is None:
+            away.append(f"{name}: {reason}")
+            continue
+        seen[name] = [sum(found.positions.values()), found.lag, found.rows]
+        if seen[name] != before.get(name):
+            events.append(dg.AssetObservation(asset_key=key, metadata=position_metadata(found)))
+    if not events:
+        return dg.SkipReason("; ".join(away) or "nothing moved")
+    return dg.SensorResult(asset_events=events, cursor=json.dumps(seen))
+
+
+@dg.sensor(
+    name="dead_letter_watch",
+    description="Ends letters that are about to be removed undecided, and tells when too many wait.",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=60,
+    required_resource_keys={STREAMS},
+)
+def dead_letter_watch(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """Judge the ledger; tell of an alert when it opens and when it closes, on the topic before the cursor moves."""
+    streams: Streams = context.resources.streams
+    now = datetime.now(UTC)
+    ledger, away = _asked(lambda: streams.expire_letters(now))
+    if ledger is None:
+        return dg.SkipReason(f"dead letters cannot be read: {away}")
+    findings = judge(ledger, now)
+    opened, events = changes(json.loads(context.cursor or "{}"), findings, now)
+    if not events:
+        return dg.SkipReason(f"nothing changed; open alerts: {', '.join(opened) or 'none'}")
+    streams.tell(events)
+    return dg.SensorResult(asset_events=[_within_limit(findings)], cursor=json.dumps(opened))
+
+
+def _within_limit(findings: Sequence[Finding]) -> dg.AssetCheckEvaluation:
+    """The verdict on the dead letters as the asset graph shows it."""
+    return dg.AssetCheckEvaluation(
+        asset_key=key_of(DEAD_LETTERS),
+        check_name="watched",
+        passed=not findings,
+        description="; ".join(finding.text for finding in findings) or None,
+        metadata={"alerts": len(findings)},
+    )
+
+
+def _asked(question: Callable[[], Any]) -> tuple[Any, str]:
+    """The answer, or None and why there is none: a system that is away is no reason to fail a tick every minute."""
+    try:
+        return question(), ""
+    except Exception as error:  # noqa: BLE001 - clients of four systems; the reason is shown with the skip
+        return None, f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"

@@ -1,0 +1,1 @@
+"""The topics of the stream and what writes them, as external assets."""
