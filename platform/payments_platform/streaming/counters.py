@@ -7,7 +7,7 @@ Belongs here: which minute a change counts in, adding up, closing minutes. Does 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 import polars as pl
 
@@ -40,8 +40,8 @@ def count(changes: pl.DataFrame, clocks: Clocks) -> tuple[pl.DataFrame, dict[int
     """What these changes add to the counters (``COUNTERS``), and the clocks after them.
 
     ``changes``: partition, timestamp, updated_at, is_snapshot, is_deleted, currency, merchant_id, status, amount_minor.
-    A change is late by the changes before it in its partition alone, so that reading again counts the same. A time
-    ahead of its arrival moves no clock: one row of the year 9999 would close every minute.
+    A change is late by the changes before it in its partition alone, so that reading again counts the same; clocks
+    never go back. A time ahead of its arrival moves none: one row of the year 9999 would close every minute.
     """
     if changes.is_empty():
         return pl.DataFrame(schema=COUNTERS), dict(clocks)
@@ -50,16 +50,18 @@ def count(changes: pl.DataFrame, clocks: Clocks) -> tuple[pl.DataFrame, dict[int
     timed = changes.select(
         "partition", "updated_at", "is_snapshot", "currency", "merchant_id", "amount_minor",
         pl.when("is_deleted").then(pl.lit(DELETED)).otherwise("status").alias("status"),
-        arrived.alias("arrived"), event.cum_max().over("partition").alias("event"),
+        arrived.cum_max().over("partition").alias("arrived"), event.cum_max().over("partition").alias("event"),
     )  # fmt: skip
-    before = pl.max_horizontal("event", _known(clocks, timed["partition"]))
+    event_clock, arrival_clock = (_known(clocks, timed["partition"], name) for name in ("event_at", "arrived_at"))
+    before = pl.max_horizontal("event", event_clock)
     counted = (
         pl.when("is_snapshot").then(pl.lit(Counted.SNAPSHOT.value))
         .when(_is_closed(pl.col("updated_at").dt.truncate("1m"), before)).then(pl.lit(Counted.LATE.value))
         .otherwise(pl.lit(Counted.ON_TIME.value))
     )  # fmt: skip
     judged = timed.with_columns(counted.alias("counted"))
-    minute = pl.when(pl.col("counted") == Counted.ON_TIME.value).then("updated_at").otherwise("arrived")
+    came = pl.max_horizontal("arrived", arrival_clock)
+    minute = pl.when(pl.col("counted") == Counted.ON_TIME.value).then("updated_at").otherwise(came)
     added = judged.with_columns(minute.dt.truncate("1m").alias("minute_at")).group_by(_KEY).agg(_sums(pl.len()))
     return added.select(COUNTERS.names()).cast(COUNTERS), _moved(timed, clocks)
 
@@ -86,8 +88,8 @@ def _is_closed(minute: pl.Expr, clock: pl.Expr) -> pl.Expr:
     return minute + MINUTE + ALLOWED_LATENESS <= clock - WATERMARK_DELAY
 
 
-def _known(clocks: Clocks, partitions: pl.Series) -> pl.Series:
-    known = {partition: clock.event_at for partition, clock in clocks.items()}
+def _known(clocks: Clocks, partitions: pl.Series, name: Literal["event_at", "arrived_at"]) -> pl.Series:
+    known = {partition: getattr(clock, name) for partition, clock in clocks.items()}
     return partitions.replace_strict(known, default=_START, return_dtype=COUNTERS["minute_at"])
 
 
