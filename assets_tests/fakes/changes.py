@@ -149,7 +149,7 @@ class MemoryOutlet:
     log: list[Written] = field(default_factory=list)
     committed: Positions = field(default_factory=dict)
     failures: list[Exception] = field(default_factory=list)
-    after: list[Exception] = field(default_factory=list)
+    after: list[BaseException] = field(default_factory=list)
     """Raised when the write is in effect already: a worker that is killed before it learns of it."""
 
     def write(self, outgoing: Sequence[Outgoing], refused: pl.DataFrame, positions: Positions) -> None:

@@ -1,6 +1,7 @@
 """Counters of the stream: each change counts once, in its minute or as late, however the input was cut."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -121,7 +122,7 @@ def test_however_the_input_is_cut_the_counters_are_the_same(rows: list[dict[str,
     whole, end = count(frame(*rows), {})
     parts, clocks = [pl.DataFrame(schema=COUNTERS)], dict[int, Clock]()
     places = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
-    for first, last in zip(places, places[1:], strict=False):
+    for first, last in pairwise(places):
         added, clocks = count(frame(*rows[first:last]), clocks)
         parts.append(added)
     assert clocks == end

@@ -259,7 +259,7 @@ STRAIGHT = told_straight()
     kills=st.sets(st.integers(0, 12), max_size=4),
     aborts=st.sets(st.integers(0, 12), max_size=4),
 )
-def test_shuffled_repeated_delayed_and_killed_the_last_events_are_the_same(  # noqa: PLR0913 - what may go wrong
+def test_shuffled_repeated_delayed_and_killed_the_last_events_are_the_same(
     order: list[Change],
     again: list[int],
     dimensions: list[Row],

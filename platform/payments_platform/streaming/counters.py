@@ -52,15 +52,14 @@ def count(changes: pl.DataFrame, clocks: Clocks) -> tuple[pl.DataFrame, dict[int
         pl.when("is_deleted").then(pl.lit(DELETED)).otherwise("status").alias("status"),
         arrived.cum_max().over("partition").alias("arrived"), event.cum_max().over("partition").alias("event"),
     )  # fmt: skip
-    event_clock, arrival_clock = (_known(clocks, timed["partition"], name) for name in ("event_at", "arrived_at"))
-    before = pl.max_horizontal("event", event_clock)
+    before = pl.max_horizontal("event", _known(clocks, timed["partition"], "event_at"))
     counted = (
         pl.when("is_snapshot").then(pl.lit(Counted.SNAPSHOT.value))
         .when(_is_closed(pl.col("updated_at").dt.truncate("1m"), before)).then(pl.lit(Counted.LATE.value))
         .otherwise(pl.lit(Counted.ON_TIME.value))
     )  # fmt: skip
     judged = timed.with_columns(counted.alias("counted"))
-    came = pl.max_horizontal("arrived", arrival_clock)
+    came = pl.max_horizontal("arrived", _known(clocks, timed["partition"], "arrived_at"))
     minute = pl.when(pl.col("counted") == Counted.ON_TIME.value).then("updated_at").otherwise(came)
     added = judged.with_columns(minute.dt.truncate("1m").alias("minute_at")).group_by(_KEY).agg(_sums(pl.len()))
     return added.select(COUNTERS.names()).cast(COUNTERS), _moved(timed, clocks)

@@ -18,12 +18,13 @@ from payments_platform.streaming.dimensions import Dimension
 OF_THE_MESSAGE = ("partition", "key", "is_new")
 
 
-def enrich(changes: pl.DataFrame, customers: Dimension, merchants: Dimension, now: datetime) -> pl.DataFrame:
-    """Events of decoded changes, in their order, with the columns of ``OF_THE_MESSAGE`` beside the contract's.
+def mask(changes: pl.DataFrame) -> pl.DataFrame:
+    """The changes without the card numbers in their free text, before the first write outside the source."""
+    return mask_frame(changes, RAW_TRANSACTIONS)[0]
 
-    Masked here, before the first write outside the source: a card number in free text reaches no topic and no store.
-    """
-    masked, _ = mask_frame(changes, RAW_TRANSACTIONS)
+
+def enrich(masked: pl.DataFrame, customers: Dimension, merchants: Dimension, now: datetime) -> pl.DataFrame:
+    """Events of masked changes, in their order, with the columns of ``OF_THE_MESSAGE`` beside the contract's."""
     events = masked.with_columns(
         pl.col("before_status").alias("previous_status"),
         (pl.col("op") == "c").alias("is_new"),

@@ -20,7 +20,7 @@ from payments_platform.streaming.dead_letters import FAULT
 from payments_platform.streaming.dimension_feed import REFUSED, Feed, apply
 from payments_platform.streaming.dimensions import Dimension
 from payments_platform.streaming.drift import announcement, drift_of
-from payments_platform.streaming.enrich import enrich, join
+from payments_platform.streaming.enrich import enrich, join, mask
 from payments_platform.streaming.envelope import decode
 from payments_platform.streaming.handler import Handler
 from payments_platform.streaming.messages import MESSAGES
@@ -181,8 +181,10 @@ class Processor(Handler):
             decoded = decode(messages, TRANSACTIONS)
             new_drift = drift_of(messages, TRANSACTIONS) - self._drift
             changes, illegal = split(decoded.changes, messages)
-        with self._parts.time("enrich"):
-            fresh = enrich(self._uncommitted(changes), self._customers, self._merchants, self._clock())
+        with self._parts.time("mask"):
+            masked = mask(self._uncommitted(changes))
+        with self._parts.time("join"):
+            fresh = enrich(masked, self._customers, self._merchants, self._clock())
             full = self._ready()
             late = partials.waiting(fresh)
         with self._parts.time("count"):

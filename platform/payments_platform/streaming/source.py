@@ -13,6 +13,7 @@ import polars as pl
 
 from payments_platform.operations.errors import verdict
 from payments_platform.streaming.messages import MESSAGES, frame_of
+from payments_platform.streaming.parts import Parts
 from payments_platform.streaming.positions import Partition, Positions
 
 if TYPE_CHECKING:
@@ -80,8 +81,9 @@ class Source(Protocol):
 class KafkaSource:
     """A Kafka consumer that follows ``topics``."""
 
-    def __init__(self, consumer: "Consumer", topics: Collection[str]) -> None:
+    def __init__(self, consumer: "Consumer", topics: Collection[str], parts: Parts | None = None) -> None:
         self.consumer = consumer
+        self._parts = parts or Parts()
         self._topics = list(topics)
         self._paused = self._is_closing = False
 
@@ -106,13 +108,17 @@ class KafkaSource:
         )
 
     def poll(self, pace: Pace) -> pl.DataFrame:
-        messages = self.consumer.consume(1, pace.idle_seconds)
-        if messages and pace.batch > 1:
-            messages += self.consumer.consume(pace.batch - 1, pace.linger_seconds)
-        good = [message for message in messages if message.error() is None]
-        if len(good) < len(messages):
-            _judge(message for message in messages if message.error() is not None)
-        return frame_of(good) if good else pl.DataFrame(schema=MESSAGES)
+        with self._parts.time("wait"):
+            messages = self.consumer.consume(1, pace.idle_seconds)
+        if not messages:
+            return pl.DataFrame(schema=MESSAGES)
+        with self._parts.time("consume"):
+            if pace.batch > 1:
+                messages += self.consumer.consume(pace.batch - 1, pace.linger_seconds)
+            good = [message for message in messages if message.error() is None]
+            if len(good) < len(messages):
+                _judge(message for message in messages if message.error() is not None)
+            return frame_of(good)
 
     def commit(self, positions: Positions) -> None:
         from confluent_kafka import TopicPartition

@@ -69,5 +69,5 @@ def build(
     module, function = WORKERS[name].split(":")
     job: Job = getattr(import_module(module), function)(Setting(settings, slot, metrics, parts))
     consumer = kafka.consumer(settings.kafka_servers(), name, instance=slot, more=job.more)
-    source = KafkaSource(consumer, job.topics)
+    source = KafkaSource(consumer, job.topics, parts)
     return Worker(name, source, job.handler(source), metrics, pace=job.pace, stop=stop)
