@@ -25,7 +25,7 @@ FROM ?=
 TO ?=
 ARGS ?=
 
-.PHONY: help setup demo test test-all lint types format up down reset clean status ui simulate backfill bench-batch bench-oltp test-faults lock pins docs pictures
+.PHONY: help setup demo test test-all lint types format up down reset clean status ui simulate backfill bench-batch bench-oltp bench-stream-processor test-faults lock pins docs pictures
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -73,7 +73,7 @@ reset: $(INSTALLED) ## Stop the local stack and delete its data
 
 clean: ## As reset, and delete downloads, caches and .venv
 	@if [ -x $(VENV)/payments ]; then $(VENV)/payments clean $(ARGS); fi
-	rm -rf .venv .bootstrap .peer .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dbt/target dbt/logs
+	rm -rf .venv .bootstrap .peer .peer-stream .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dbt/target dbt/logs
 
 status: $(INSTALLED) ## Show what runs, where, and how to reach it
 	@$(VENV)/payments status $(ARGS)
@@ -89,11 +89,15 @@ backfill: setup ## Build the days FROM=2025-01-01 to TO=2025-01-31, both include
 	@$(VENV)/payments backfill --from $(FROM) --to $(TO) $(ARGS)
 
 bench-batch: setup ## Time one day of ROWS=1000000 changed transactions, extract to aggregates, beside PySpark
-	@bash .ci/peer
+	@bash .ci/peer batch
 	@$(VENV)/python -m benchmarks.bench_batch --rows $(ROWS) $(ARGS)
 
 bench-oltp: setup ## Time payment commits at 500 a second with the replica attached and change capture on
 	@$(VENV)/python -m benchmarks.bench_oltp $(ARGS)
+
+bench-stream-processor: setup ## Time the stream processor beside its broker, one and two workers, and Quix Streams
+	@bash .ci/peer stream
+	@$(VENV)/python -m benchmarks.bench_stream_processor $(ARGS)
 
 test-faults: setup ## Kill at 30 seeded points, fill the disk, stop the replica …: print what the next run made of it
 	$(PYTEST) -m "faults" assets_tests/faults/test_kills.py assets_tests/faults/test_misfortunes.py $(ARGS)

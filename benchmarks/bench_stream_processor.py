@@ -172,7 +172,7 @@ class _Started:
     port: int
 
     def figures(self) -> dict[str, float]:
-        """Messages handled, seconds by part, partials waiting, as the worker tells Prometheus; empty until it serves."""
+        """Messages handled, seconds by part, partials waiting, as the worker tells it; empty until it serves."""
         try:
             with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
                 text = answer.read().decode()
@@ -210,7 +210,8 @@ def _workers(settings: Settings, count: int) -> Iterator[list[_Started]]:
 def _broker(settings: Settings) -> psutil.Process:
     port = int(settings.kafka_servers().rpartition(":")[2])
     for connection in psutil.net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+        is_listening = connection.status == psutil.CONN_LISTEN and connection.pid
+        if is_listening and connection.laddr and connection.laddr.port == port:
             return psutil.Process(connection.pid)
     raise RuntimeError(f"no process listens on port {port}")
 

@@ -22,10 +22,10 @@ from assets_tests.fakes.changes import (
     messages,
     payment,
 )
+from payments_platform.streaming.failures import TransactionAborted
 from payments_platform.streaming.metrics import WorkerMetrics
 from payments_platform.streaming.positions import Positions
 from payments_platform.streaming.processor import COUNTER_SECONDS, Processor
-from payments_platform.streaming.transactions import TransactionAborted
 from payments_platform.vocabulary import (
     ANALYTICS_TRANSACTIONS,
     FRAUD_CANDIDATES,
@@ -172,6 +172,18 @@ def test_what_cannot_be_read_or_may_not_follow_is_a_dead_letter_and_the_rest_goe
     assert bench.outlet.values(dead_letters("oltp.customers")) == ["not-json"]
     assert bench.outlet.committed == {(PAYMENTS, 0): 5}
     assert bench.metric("dead_letters_total", **{"class": "not-json"}) == 2
+
+
+@pytest.mark.row("E3")
+def test_an_event_too_large_for_a_message_is_a_dead_letter_and_its_neighbours_are_told() -> None:
+    """Refused by the broker instead, it would undo its whole batch, for ever."""
+    bench = Bench(customer(), merchant())
+    huge, large = payment(2, description="x" * 950_000), payment(3, description="x" * 500_000)
+    bench.handle(changed(payment(1)), changed(huge), changed(large))
+    told = [state(event)[0] for event in bench.outlet.values(ANALYTICS_TRANSACTIONS)]
+    assert told == ["txn_1", "txn_3"]
+    assert bench.outlet.values(dead_letters(PAYMENTS)) == ["oversize"]
+    assert bench.outlet.committed == {(PAYMENTS, 0): 3}
 
 
 @pytest.mark.row("E3")

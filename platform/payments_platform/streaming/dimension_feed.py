@@ -14,6 +14,7 @@ from payments_platform.streaming.dimensions import Dimension
 from payments_platform.streaming.envelope import decode
 from payments_platform.streaming.events import REFUSAL
 from payments_platform.streaming.messages import MESSAGES, frame_of
+from payments_platform.streaming.reading import BrokerAway
 from payments_platform.streaming.restore import read_to_end
 from payments_platform.vocabulary import topic
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _BATCH: Final = 10_000
+_SECONDS: Final = 10.0
 REFUSED: Final = pl.Schema({**MESSAGES, FAULT: pl.String(), REFUSAL: pl.String()})
 
 
@@ -47,7 +49,13 @@ class KafkaFeed:
         self._consumer, self._client, self._tables = consumer, client, tables
 
     def load(self) -> pl.DataFrame:
+        """Raises BrokerAway while one of the topics is not there: joined without it, every event would be partial."""
         names = [topic(table) for table in self._tables]
+        missing = set(names) - self._consumer.list_topics(timeout=_SECONDS).topics.keys()
+        if missing:
+            raise BrokerAway(
+                f"Topic {', '.join(sorted(missing))} is not there yet. Apply capture: payments capture apply"
+            )
         messages = read_to_end(self._consumer, self._client, names)
         _log.info("read %d messages of %s", messages.height, ", ".join(names))
         return messages

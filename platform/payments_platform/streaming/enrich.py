@@ -15,7 +15,7 @@ from payments_platform.contracts.streams import EVENT_SCHEMA, FULL, PARTIAL
 from payments_platform.streaming.dimensions import Dimension
 
 # What stays beside the event until it is written: where it came from, and what routing asks.
-OF_THE_MESSAGE = ("partition", "key", "is_new")
+OF_THE_MESSAGE = ("partition", "offset", "key", "is_new")
 
 
 def mask(changes: pl.DataFrame) -> pl.DataFrame:

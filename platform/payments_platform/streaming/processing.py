@@ -28,6 +28,20 @@ if TYPE_CHECKING:
 
 TOPIC: Final = topic("transactions")
 _SECONDS: Final = 30.0
+# A batch of a busy worker leaves as a few large requests: compressed better, and less often acknowledged. With the
+# client's queue as large as a batch of events, candidates and counters together, none waits for room.
+PRODUCER: Final = {
+    "batch.size": 1 << 20,
+    "batch.num.messages": 20_000,
+    "queue.buffering.max.messages": 500_000,
+    "queue.buffering.max.kbytes": 1 << 20,
+}
+# The next batch is on this machine before the present one is done; at most this much memory waits.
+CONSUMER: Final = {
+    "queued.min.messages": 100_000,
+    "queued.max.messages.kbytes": 128 << 10,
+    "fetch.message.max.bytes": 4 << 20,
+}
 _READER: Final = {"enable.partition.eof": True}
 
 
@@ -74,7 +88,7 @@ def processor(setting: Setting) -> Job:
             KafkaFeed(follower, client, ("customers", "merchants")),
             KafkaMemory(source.consumer, reader, client),
             KafkaOutlet(
-                kafka.producer(servers, transactional_id=setting.slot),
+                kafka.producer(servers, transactional_id=setting.slot, more=PRODUCER),
                 source.consumer.consumer_group_metadata,
                 "processor",
                 setting.parts,
@@ -84,4 +98,4 @@ def processor(setting: Setting) -> Job:
             setting.parts,
         )
 
-    return Job((TOPIC,), handler, Pace(batch=20_000, linger_seconds=0.03))
+    return Job((TOPIC,), handler, Pace(batch=20_000, linger_seconds=0.03), CONSUMER)

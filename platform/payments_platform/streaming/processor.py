@@ -26,6 +26,7 @@ from payments_platform.streaming.handler import Handler
 from payments_platform.streaming.messages import MESSAGES
 from payments_platform.streaming.metrics import WorkerMetrics
 from payments_platform.streaming.outgoing import Outgoing, Outlet
+from payments_platform.streaming.oversize import split as fit
 from payments_platform.streaming.parts import Parts
 from payments_platform.streaming.positions import Partition, Positions, ends
 from payments_platform.streaming.route import route
@@ -184,7 +185,8 @@ class Processor(Handler):
         with self._parts.time("mask"):
             masked = mask(self._uncommitted(changes))
         with self._parts.time("join"):
-            fresh = enrich(masked, self._customers, self._merchants, self._clock())
+            told = enrich(masked, self._customers, self._merchants, self._clock())
+            fresh, oversize = fit(told, messages)
             full = self._ready()
             late = partials.waiting(fresh)
         with self._parts.time("count"):
@@ -193,11 +195,12 @@ class Processor(Handler):
             is_checkpoint = self._is_due() and bool(tally.since)
             tally, counters = tally.checkpoint() if is_checkpoint else (tally, [])
         with self._parts.time("encode"):
-            events = pl.concat([fresh, full.with_columns(is_new=False).select(fresh.columns)])
+            again = full.with_columns(is_new=False, offset=pl.lit(None, pl.Int64)).select(fresh.columns)
+            events = fresh if again.is_empty() else pl.concat([fresh, again])
             outgoing = [*route(events), *partials.kept(late), *partials.deleted(full), *counters]
             if new_drift:
                 outgoing.append(announcement(new_drift))
-        refused = pl.concat([self._refused, self._uncommitted(decoded.refused), self._uncommitted(illegal)])
+        refused = pl.concat([self._refused, self._uncommitted(pl.concat([decoded.refused, illegal, oversize]))])
         positions = {
             (name, number): offset
             for (name, number), offset in reached.items()

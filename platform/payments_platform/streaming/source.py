@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Protocol
 import polars as pl
 
 from payments_platform.operations.errors import verdict
+from payments_platform.streaming.failures import fenced
 from payments_platform.streaming.messages import MESSAGES, frame_of
 from payments_platform.streaming.parts import Parts
 from payments_platform.streaming.positions import Partition, Positions
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer, Message, TopicPartition
+    from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 _log = logging.getLogger(__name__)
 _REQUEST_SECONDS = 10.0
@@ -116,8 +117,8 @@ class KafkaSource:
             if pace.batch > 1:
                 messages += self.consumer.consume(pace.batch - 1, pace.linger_seconds)
             good = [message for message in messages if message.error() is None]
-            if len(good) < len(messages):
-                _judge(message for message in messages if message.error() is not None)
+            for message in messages if len(good) < len(messages) else ():
+                _judge(message.topic(), message.error())
             return frame_of(good)
 
     def commit(self, positions: Positions) -> None:
@@ -159,12 +160,15 @@ def _names(partitions: "Iterable[TopicPartition]") -> list[Partition]:
     return [(partition.topic, partition.partition) for partition in partitions]
 
 
-def _judge(failed: "Iterable[Message]") -> None:
+def _judge(name: str | None, reason: "KafkaError | None") -> None:
     """Tell of what the consumer heals by itself; raise what it cannot."""
     from confluent_kafka import KafkaException
 
-    for message in failed:
-        error = KafkaException(message.error())
-        if verdict(error).error_class != "transient":
-            raise error
-        _log.warning("The consumer of %s goes on after: %s", message.topic() or "its topics", message.error())
+    if reason is None:
+        return
+    if reason.fatal():
+        raise fenced(reason)
+    error = KafkaException(reason)
+    if verdict(error).error_class != "transient":
+        raise error
+    _log.warning("The consumer of %s goes on after: %s", name or "its topics", reason)

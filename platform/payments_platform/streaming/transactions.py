@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from payments_platform.errors import ExplainedError
 from payments_platform.streaming.dead_letters import DeadLetterWriter
+from payments_platform.streaming.failures import MessagesRefused, TransactionAborted, fenced
 from payments_platform.streaming.outgoing import Outgoing
 from payments_platform.streaming.parts import Parts
 from payments_platform.streaming.positions import Positions
@@ -23,18 +23,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _SECONDS: Final = 10.0
 _TRIES: Final = 6
-
-
-class TransactionAborted(ExplainedError):
-    """Nothing of the batch is in effect. It can be written again."""
-
-    error_class = "transient"
-
-
-class WorkerFenced(ExplainedError):
-    """The broker takes nothing more from this process: another has its slot, or what it did is not known."""
-
-    error_class = "permanent"
+_REFUSALS: Final = frozenset(
+    "MSG_SIZE_TOO_LARGE RECORD_LIST_TOO_LARGE INVALID_MSG_SIZE INVALID_RECORD INVALID_TIMESTAMP POLICY_VIOLATION"
+    " TOPIC_AUTHORIZATION_FAILED GROUP_AUTHORIZATION_FAILED TRANSACTIONAL_ID_AUTHORIZATION_FAILED".split()
+)
 
 
 class KafkaOutlet:
@@ -56,8 +48,8 @@ class KafkaOutlet:
     def write(self, outgoing: Sequence[Outgoing], refused: pl.DataFrame, positions: Positions) -> None:
         from confluent_kafka import KafkaException
 
-        self._call(self._producer.begin_transaction)
         try:
+            self._call(self._producer.begin_transaction)
             with self._parts.time("produce"):
                 for messages in outgoing:
                     self._produce(messages)
@@ -78,7 +70,7 @@ class KafkaOutlet:
         if queued == len(batch):
             return
         for message in batch:
-            if "_error" in message:  # the queue was full: the rest goes one by one as room is made, in order
+            if "_error" in message:  # most likely the queue was full: these go one by one as room is made, in order
                 self._produce_one(messages, message)
 
     def _produce_one(self, messages: Outgoing, message: dict[str, Any]) -> None:
@@ -123,8 +115,8 @@ class KafkaOutlet:
             except KafkaException as second:
                 reason = second.args[0]
             else:
-                raise TransactionAborted(f"Kafka undid the batch: {reason.str()} ({reason.name()})") from error
-        raise WorkerFenced(
-            f"Kafka takes nothing more from this worker: {reason.str()} ({reason.name()}). It starts anew from what was"
-            " committed; when this comes again, look for a second process of the same slot: payments stream status"
-        ) from error
+                said = f"{reason.str()} ({reason.name()})"
+                if reason.name() in _REFUSALS:
+                    raise MessagesRefused(f"Kafka refuses what this worker writes: {said}. Mend its cause.") from error
+                raise TransactionAborted(f"Kafka undid the batch: {said}") from error
+        raise fenced(reason) from error
