@@ -146,6 +146,7 @@ def test_killed_again_and_again_each_change_is_told_once_and_counted_once(probe:
 
 
 @pytest.mark.row("S7")
+@pytest.mark.row("O4")
 @pytest.mark.faults
 def test_a_neighbour_takes_over_what_a_killed_worker_held(probe: Probe) -> None:
     with probe.worker("probe-1") as first, probe.worker("probe-2"):
