@@ -35,3 +35,10 @@ def fenced(reason: "KafkaError") -> WorkerFenced:
         f"Kafka takes nothing more from this worker: {reason.str()} ({reason.name()}). Started again, it goes on from"
         " what was committed. When this comes again, another process runs with the same --slot: end one of the two."
     )
+
+
+def explained(error: BaseException) -> BaseException:
+    """The same error, or ``WorkerFenced`` where a client of Kafka says that it is at its end, by whatever call."""
+    reason = error.args[0] if error.args else None
+    is_fatal = hasattr(reason, "fatal") and (reason.fatal() or reason.name() in {"_FATAL", "_FENCED"})
+    return fenced(reason) if is_fatal else error

@@ -61,8 +61,7 @@ class KafkaOutlet:
             self._undo(error)
 
     def close(self) -> None:
-        # A transaction that is open here is ended by the successor, or by the broker after its time-out.
-        self._producer.flush(1.0)
+        """Nothing is waited for: a transaction that is open is ended by the successor, or by the broker in time."""
 
     def _produce(self, messages: Outgoing) -> None:
         batch = [{"key": key, "value": value} for key, value in zip(messages.keys, messages.values, strict=True)]

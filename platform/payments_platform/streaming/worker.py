@@ -7,11 +7,13 @@ messages (a Handler), Kafka (source.py), how a worker is put together from setti
 import logging
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from threading import Event
 
 import polars as pl
 
 from payments_platform.operations.errors import retry_after, verdict
+from payments_platform.streaming.failures import explained
 from payments_platform.streaming.handler import Handler
 from payments_platform.streaming.messages import MESSAGES
 from payments_platform.streaming.metrics import WorkerMetrics
@@ -54,8 +56,19 @@ class Worker:
             while not self._stop.is_set():
                 self._turn()
             self.revoked(self._source.assignment())
-        finally:
+        except BaseException as error:
+            # What ended the worker is what a person must read, not how its connections took it.
+            with suppress(Exception):
+                self._close()
+            if (said := explained(error)) is not error:
+                raise said from error
+            raise
+        self._close()
+
+    def _close(self) -> None:
+        try:
             self._handler.close()
+        finally:
             self._source.close()
 
     def assigned(self, partitions: Collection[Partition]) -> Positions:
