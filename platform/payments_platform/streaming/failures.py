@@ -3,7 +3,7 @@
 Belongs here: these errors. Does not: which Kafka code is which (operations/errors.py), raising them.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from payments_platform.errors import ExplainedError
 
@@ -39,6 +39,7 @@ def fenced(reason: "KafkaError") -> WorkerFenced:
 
 def explained(error: BaseException) -> BaseException:
     """The same error, or ``WorkerFenced`` where a client of Kafka says that it is at its end, by whatever call."""
-    reason = error.args[0] if error.args else None
-    is_fatal = hasattr(reason, "fatal") and (reason.fatal() or reason.name() in {"_FATAL", "_FENCED"})
-    return fenced(reason) if is_fatal else error
+    reason: Any = error.args[0] if error.args else None
+    if not hasattr(reason, "fatal") or not (reason.fatal() or reason.name() in {"_FATAL", "_FENCED"}):
+        return error
+    return fenced(reason)
