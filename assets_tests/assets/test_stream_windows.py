@@ -88,7 +88,8 @@ class Daemon:
     """A sensor daemon that can be killed at each point of a tick; what it stored survives it."""
 
     def __init__(self, instance: dg.DagsterInstance, storage: MemoryStorage) -> None:
-        self.instance, self.storage, self.cursor = instance, storage, None
+        self.instance, self.storage = instance, storage
+        self.cursor: str | None = None
         self.streams = FakeStreams()
 
     def evaluate(self) -> Tick:

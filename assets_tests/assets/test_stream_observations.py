@@ -1,0 +1,171 @@
+"""What Dagster sees of topics, stores and dead letters: where each stands, told when it moves.
+
+Belongs here: the sensors and checks of observed assets, with a broker and stores that answer or are away. Does not:
+windows (test_stream_windows), real servers (integration).
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from payments_platform.contracts.dead_letters import LETTER_ID
+from payments_platform.definitions import defs
+from payments_platform.defs._platform.streams import Position
+from payments_platform.defs.stream_sensors import dead_letter_watch, stream_positions
+from payments_platform.streaming.dead_letter_ledger import ENDS, STATE, ledger
+from payments_platform.streaming.dead_letter_watch import EXPIRING, OPEN_LIMIT, TOO_MANY
+from payments_platform.streaming.dead_letters import LETTERS
+
+OBSERVED = {
+    "documents/transaction_logs", "operations/dead_letters", "search/transactions", "streams/changes",
+    "streams/transactions",
+}  # fmt: skip
+
+
+def letters(count: int, failed_at: datetime, ended: bool = False) -> pl.DataFrame:
+    """A ledger of letters of one topic, each of a key of its own."""
+    row = {
+        "consumer": "processor", "source_topic": "oltp.transactions", "source_partition": 0, "source_at": failed_at,
+        "fault": "type", "refusal": "amount", "attempt": 1, "failed_at": failed_at, "left_out_bytes": 0,
+        "letter_topic": "oltp.transactions.dlq", "letter_partition": 0, "value": b"{}",
+    }  # fmt: skip
+    rows = [{**row, "source_offset": n, "letter_offset": n, "key": b"%d" % n} for n in range(count)]
+    end = {STATE: "expired", "ended_at": datetime.now(UTC), "ended_by": "sweep", "end_reason": "late", "attempts": 1}
+    ends = [{name: {**it, **end}.get(name) for name in ENDS} for it in rows] if ended else []
+    assert set(LETTER_ID) <= set(ENDS)
+    return ledger(pl.DataFrame(rows, schema=LETTERS), pl.DataFrame(ends, schema=ENDS))
+
+
+class FakeStreams:
+    """Systems that answer, but for those named as away."""
+
+    def __init__(self) -> None:
+        self.away: set[str] = set()
+        self.count = 5
+        self.letters = letters(0, datetime.now(UTC))
+        self.told: list[Mapping[str, Any]] = []
+
+    def ends(self, topic: str) -> Mapping[str, int]:
+        return {f"{topic}-0": 1000}
+
+    def consumed(self, group: str) -> Position:
+        return Position({"analytics.transactions-0": 990}, 10)
+
+    def documents(self) -> int:
+        if "mongodb" in self.away:
+            raise ConnectionError("mongodb is away")
+        return self.count
+
+    def searchable(self) -> int:
+        return self.count
+
+    def dead_letters(self) -> pl.DataFrame:
+        if "kafka" in self.away:
+            raise ConnectionError("kafka is away")
+        return self.letters
+
+    def expire_letters(self, now: datetime) -> pl.DataFrame:
+        return self.dead_letters()
+
+    def tell(self, events: list[Mapping[str, Any]]) -> None:
+        self.told += events
+
+
+def tick(sensor: dg.SensorDefinition, streams: FakeStreams, cursor: str | None = None) -> Any:  # noqa: ANN401 - not public
+    """One evaluation of a sensor."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(
+            instance=instance, cursor=cursor, resources={"streams": streams}, repository_def=defs.get_repository_def()
+        )
+        return sensor.evaluate_tick(context)
+
+
+@pytest.mark.row("C6", "C4")
+def test_what_moved_is_observed_with_its_position_lag_and_count() -> None:
+    streams = FakeStreams()
+    first = tick(stream_positions, streams)
+    seen = {event.asset_key.to_user_string(): event.metadata for event in first.asset_events}
+    assert set(seen) == OBSERVED
+    logs = seen["documents/transaction_logs"]
+    assert (logs["lag"].value, logs["dagster/row_count"].value) == (10, 5)
+    assert logs["positions"].value == {"analytics.transactions-0": 990}
+    assert tick(stream_positions, streams, first.cursor).asset_events == []
+    streams.count = 6
+    again = tick(stream_positions, streams, first.cursor)
+    assert {event.asset_key.to_user_string() for event in again.asset_events} == {
+        "documents/transaction_logs", "search/transactions",
+    }  # fmt: skip
+
+
+@pytest.mark.row("C6")
+def test_a_store_that_is_away_hides_no_other() -> None:
+    streams = FakeStreams()
+    streams.away = {"mongodb"}
+    seen = {event.asset_key.to_user_string() for event in tick(stream_positions, streams).asset_events}
+    assert seen == OBSERVED - {"documents/transaction_logs"}
+
+
+@pytest.mark.row("S8")
+@pytest.mark.parametrize("count, is_alert", [(OPEN_LIMIT, False), (OPEN_LIMIT + 1, True)])
+def test_more_than_a_thousand_open_letters_are_an_alert_told_once(count: int, is_alert: bool) -> None:
+    streams = FakeStreams()
+    streams.letters = letters(count, datetime.now(UTC))
+    first = tick(dead_letter_watch, streams)
+    assert [(event["name"], event["state"], event["severity"]) for event in streams.told] == (
+        [(TOO_MANY, "open", "critical")] if is_alert else []
+    )
+    if not is_alert:
+        assert "nothing changed" in first.skip_message
+        return
+    assert [(event.check_name, event.passed) for event in first.asset_events] == [("watched", False)]
+    tick(dead_letter_watch, streams, first.cursor)
+    assert len(streams.told) == 1
+    streams.letters = letters(0, datetime.now(UTC))
+    closed = tick(dead_letter_watch, streams, first.cursor)
+    assert [(event["name"], event["state"]) for event in streams.told[1:]] == [(TOO_MANY, "closed")]
+    assert json.loads(closed.cursor) == {}
+    assert closed.asset_events[0].passed
+
+
+@pytest.mark.row("S8")
+@pytest.mark.parametrize(
+    "age, ended, severity", [(timedelta(days=9), False, None), (timedelta(days=11), False, "warning"),
+                             (timedelta(days=13), True, "critical")]
+)  # fmt: skip
+def test_letters_that_nobody_decides_about_are_told_of_before_and_after(
+    age: timedelta, ended: bool, severity: str | None
+) -> None:
+    streams = FakeStreams()
+    streams.letters = letters(1, datetime.now(UTC) - age, ended)
+    tick(dead_letter_watch, streams)
+    assert [(event["name"], event["severity"]) for event in streams.told] == (
+        [(EXPIRING, severity)] if severity else []
+    )
+
+
+@pytest.mark.row("S8")
+def test_a_broker_that_is_away_changes_no_alert() -> None:
+    """An alert that closes since nobody can be asked is the worst moment to fall silent."""
+    streams = FakeStreams()
+    streams.away = {"kafka"}
+    data = tick(dead_letter_watch, streams, json.dumps({TOO_MANY: "2025-01-01T00:00:00+00:00"}))
+    assert "kafka is away" in data.skip_message
+    assert streams.told == []
+
+
+@pytest.mark.row("C5")
+def test_every_observed_asset_has_a_check_that_asks_its_system() -> None:
+    checks = [check for check in defs.asset_checks or () if check.op.name.endswith(("_readable", "_watched"))]
+    chosen = [it for it in checks if {key.asset_key.to_user_string() for key in it.check_keys} <= OBSERVED]
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            chosen, resources={"streams": FakeStreams()}, instance=instance, raise_on_error=False,
+            selection=dg.AssetSelection.checks(*(key for check in chosen for key in check.check_keys)),
+        )  # fmt: skip
+    found = {check.asset_key.to_user_string(): check.passed for check in result.get_asset_check_evaluations()}
+    assert found == dict.fromkeys(OBSERVED, True)
