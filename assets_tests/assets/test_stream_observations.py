@@ -17,6 +17,8 @@ from payments_platform.contracts.dead_letters import LETTER_ID
 from payments_platform.definitions import defs
 from payments_platform.defs._platform.streams import Position
 from payments_platform.defs.stream_sensors import dead_letter_watch, stream_positions
+from payments_platform.defs.streams.changes import changes_guarded
+from payments_platform.streaming.capture.facts import Finding
 from payments_platform.streaming.dead_letter_ledger import ENDS, STATE, ledger
 from payments_platform.streaming.dead_letter_watch import EXPIRING, OPEN_LIMIT, TOO_MANY
 from payments_platform.streaming.dead_letters import LETTERS
@@ -48,6 +50,7 @@ class FakeStreams:
         self.away: set[str] = set()
         self.count = 5
         self.letters = letters(0, datetime.now(UTC))
+        self.findings: list[Finding] = []
         self.told: list[Mapping[str, Any]] = []
 
     def ends(self, topic: str) -> Mapping[str, int]:
@@ -71,6 +74,9 @@ class FakeStreams:
 
     def expire_letters(self, now: datetime) -> pl.DataFrame:
         return self.dead_letters()
+
+    def capture_findings(self) -> list[Finding]:
+        return self.findings
 
     def tell(self, events: list[Mapping[str, Any]]) -> None:
         self.told += events
@@ -169,3 +175,19 @@ def test_every_observed_asset_has_a_check_that_asks_its_system() -> None:
         )  # fmt: skip
     found = {check.asset_key.to_user_string(): check.passed for check in result.get_asset_check_evaluations()}
     assert found == dict.fromkeys(OBSERVED, True)
+
+
+@pytest.mark.row("S6")
+@pytest.mark.parametrize("severity", ["warning", "critical"])
+def test_what_the_guardian_finds_is_a_check_of_the_change_topics(severity: Any) -> None:  # noqa: ANN401 - a literal
+    streams = FakeStreams()
+    streams.findings = [Finding("capture_down", severity, "no task runs")]
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [changes_guarded], resources={"streams": streams}, instance=instance, raise_on_error=False,
+            selection=dg.AssetSelection.checks(*changes_guarded.check_keys),
+        )  # fmt: skip
+    (found,) = result.get_asset_check_evaluations()
+    assert not found.passed
+    assert found.severity.value == {"warning": "WARN", "critical": "ERROR"}[severity]
+    assert "capture_down: no task runs" in str(found.description)

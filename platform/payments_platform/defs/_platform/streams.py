@@ -17,6 +17,8 @@ from payments_platform.vocabulary import OPS_METRICS
 if TYPE_CHECKING:
     import polars as pl
 
+    from payments_platform.streaming.capture.facts import Finding
+
 STREAMS: Final = "streams"
 _SECONDS: Final = 10.0
 
@@ -50,6 +52,9 @@ class Streams(Protocol):
 
     def expire_letters(self, now: datetime) -> "pl.DataFrame":
         """End the letters that their topics are about to remove, so that each is counted; return the ledger then."""
+
+    def capture_findings(self) -> "Sequence[Finding]":
+        """What the guardian of change capture finds wrong now, the worst first."""
 
     def tell(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Put events of operations on their topic, and wait until they are there."""
@@ -107,6 +112,13 @@ class LiveStreams:
         with DeadLetterOffice(self._servers) as office:
             office.expire(self.dead_letters(), Decision("sensor dead_letter_watch", now, "nobody decided in time"))
         return self.dead_letters()
+
+    def capture_findings(self) -> "Sequence[Finding]":
+        from payments_platform.streaming.capture.build import places_of
+        from payments_platform.streaming.capture.judge import judge
+        from payments_platform.streaming.capture.observe import observe
+
+        return judge(observe(places_of(self._settings)))
 
     def tell(self, events: Sequence[Mapping[str, Any]]) -> None:
         from payments_platform.clients import kafka
