@@ -5,17 +5,18 @@ Belongs here: how each kind of client is configured, and why. Does not: which br
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from confluent_kafka import Consumer, Producer
     from confluent_kafka.admin import AdminClient
 
 # An orphaned transaction blocks every reader of the topic for this long; Kafka's default is 60 seconds.
 TRANSACTION_SECONDS = 10
 SESSION_SECONDS = 10
+# For who looks whether a broker is there, and says itself that it is not: no line for each of ten attempts a second.
+QUIET: Mapping[str, Any] = {"log_level": 2, "reconnect.backoff.ms": 500, "reconnect.backoff.max.ms": 2000}
 
 
 def consumer(
@@ -66,8 +67,8 @@ def producer(servers: str, *, transactional_id: str | None = None, more: Mapping
     )
 
 
-def admin(servers: str) -> AdminClient:
+def admin(servers: str, *, more: Mapping[str, Any] | None = None) -> AdminClient:
     """The client that creates, describes and deletes topics."""
     from confluent_kafka.admin import AdminClient
 
-    return AdminClient({"bootstrap.servers": servers})
+    return AdminClient({"bootstrap.servers": servers, **(more or {})})

@@ -15,7 +15,7 @@ from payments_platform.local.servers.dagster import environment
 from payments_platform.local.servers.elasticsearch import ELASTICSEARCH
 from payments_platform.local.servers.kafka import KAFKA
 from payments_platform.local.servers.mongodb import MONGODB
-from payments_platform.local.servers.postgres import PRIMARY
+from payments_platform.local.servers.postgres import PLATFORM, PRIMARY
 from payments_platform.local.service import NotReady, Program, Site
 from payments_platform.settings import variables_elsewhere
 
@@ -72,7 +72,7 @@ class Worker:
 
 WORKERS = (
     # It sets capture up first: topics, slot and connector are there before anybody reads.
-    Worker("capture", ("capture", "watch"), 9409, (CONNECT.name, PRIMARY.name)),
+    Worker("capture", ("capture", "watch"), 9409, (CONNECT.name, PRIMARY.name, PLATFORM.name)),
     Worker("processor", ("stream", "run", "processor"), 9410, (KAFKA.name,)),
     Worker("sink-mongodb", ("stream", "run", "sink-mongodb"), 9411, (KAFKA.name, MONGODB.name)),
     Worker("sink-elasticsearch", ("stream", "run", "sink-elasticsearch"), 9412, (KAFKA.name, ELASTICSEARCH.name)),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from payments_platform.clients.kafka import producer
+from payments_platform.clients.kafka import QUIET, producer
 from payments_platform.streaming.capture import snapshots
 from payments_platform.streaming.capture.alerts import Alert, changes
 from payments_platform.streaming.capture.apply import apply
@@ -26,7 +26,7 @@ from payments_platform.streaming.capture.supervision import Restarts, supervise
 from payments_platform.vocabulary import OPS_METRICS
 
 LOOK_SECONDS: Final = 2.0
-_PATIENCE: Final = 30.0
+_PATIENCE: Final = 10.0
 
 Observe = Callable[[Places, CaptureFacts | None], CaptureFacts]
 
@@ -43,6 +43,7 @@ class Guardian:
     restarts: Restarts = field(default_factory=Restarts)
     alerts: tuple[Alert, ...] = ()
     is_applied: bool = False
+    untold: list[dict[str, Any]] = field(default_factory=list)
 
     def run(self, stop: threading.Event, seconds: float = LOOK_SECONDS) -> None:
         """Look until told to stop. Whatever a look meets, the next one comes."""
@@ -67,8 +68,11 @@ class Guardian:
         self.alerts, events = changes(self.alerts, findings, self.facts.at)
         self.metrics.show(self.facts, findings)
         self._try("state", lambda: self._keep_state(findings))
-        if events:
-            self._try("events", lambda: self._tell(events))
+        for event in events:
+            self.capture.say(json.dumps(event))
+        self.untold += events
+        if self.untold and "kafka" not in self.facts.unreachable:
+            self._try("events", self._tell)
         return findings
 
     def _apply(self) -> None:
@@ -111,14 +115,13 @@ class Guardian:
         partial.write_text(json.dumps(content), encoding="utf-8")
         partial.replace(self.state_file)
 
-    def _tell(self, events: Sequence[dict[str, Any]]) -> None:
-        """Events go to the log first: when Kafka is what is down, they are told there alone."""
-        for event in events:
-            self.capture.say(json.dumps(event))
-        writer = producer(self.capture.kafka, more={"delivery.timeout.ms": int(_PATIENCE * 1000)})
-        for event in events:
+    def _tell(self) -> None:
+        """Events are in the log already; while Kafka is away they wait, and go to their topic when it is back."""
+        writer = producer(self.capture.kafka, more={**QUIET, "delivery.timeout.ms": int(_PATIENCE * 1000)})
+        for event in self.untold:
             writer.produce(OPS_METRICS, json.dumps(event).encode(), json.dumps({"alert": event["name"]}).encode())
-        writer.flush(_PATIENCE)
+        if writer.flush(_PATIENCE) == 0:
+            self.untold = []
 
     def _try(self, what: str, act: Callable[[], None]) -> None:
         """Do a thing that a server may refuse: the next look does it again, and the findings tell who is away."""
