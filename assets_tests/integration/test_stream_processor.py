@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,9 +27,10 @@ from payments_platform.streaming.failures import MessagesRefused
 from payments_platform.streaming.lag import lags_of
 from payments_platform.streaming.outgoing import Outgoing
 from payments_platform.streaming.reading import read_whole
+from payments_platform.streaming.restore import read_to_end
 from payments_platform.streaming.topics import ONE_BROKER, ensure_topics
 from payments_platform.streaming.transactions import KafkaOutlet
-from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS, FRAUD_CANDIDATES, OPS_METRICS, topic
+from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS, FRAUD_CANDIDATES, OPS_METRICS, STATE_PARTIALS, topic
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 GROUP = "processor"
@@ -220,3 +222,20 @@ def test_what_was_produced_and_not_committed_is_undone_by_the_successor(probe: P
     successor.write([event(probe, 1)], NOBODY, {})
     assert {name for name, _, _ in probe.told()} == {f"{probe.mark}1"}
     assert timedelta(seconds=time.monotonic() - begun) < timedelta(seconds=8)
+
+
+def test_state_is_read_to_the_end_of_a_transaction_that_is_still_being_decided(probe: Probe, outbox: str) -> None:
+    """Read to the last decided one instead, it would be older than the offsets that belong to it."""
+    deciding = kafka.producer(probe.servers, transactional_id=outbox)
+    deciding.init_transactions(20)
+    deciding.begin_transaction()
+    deciding.produce(STATE_PARTIALS, b"{}", probe.mark.encode(), 0)
+    deciding.flush(10)
+    reader = kafka.consumer(probe.servers, f"reader-{outbox}", more={"enable.partition.eof": True})
+    with ThreadPoolExecutor() as pool:
+        found = pool.submit(read_to_end, reader, kafka.admin(probe.servers), [STATE_PARTIALS], [0])
+        time.sleep(1.5)
+        assert not found.done()
+        deciding.commit_transaction(10)
+        assert probe.mark.encode() in found.result(20)["key"].to_list()
+    reader.close()

@@ -41,7 +41,9 @@ def read_objects(values: Sequence[bytes], schema: pl.Schema) -> tuple[pl.DataFra
 
 def _parse(values: Sequence[bytes], schema: pl.Schema) -> pl.DataFrame | str:
     """The rows, or what the parser said. Line ends inside an object are white space between its parts."""
-    lines = b"\n".join(value.replace(b"\n", b" ") for value in values)
+    lines = b"\n".join(values)
+    if lines.count(b"\n") >= len(values):
+        lines = b"\n".join(value.replace(b"\n", b" ") for value in values)
     try:
         frame = pl.read_ndjson(lines, schema=schema)
     except pl.exceptions.ComputeError as error:
