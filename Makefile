@@ -25,7 +25,7 @@ FROM ?=
 TO ?=
 ARGS ?=
 
-.PHONY: help setup demo test test-all lint types format up down reset clean status ui simulate backfill bench-batch bench-oltp bench-stream-processor test-faults lock pins docs pictures
+.PHONY: help setup demo test test-all lint types format up down reset clean status ui simulate backfill bench-batch bench-oltp bench-stream bench-stream-processor test-faults lock pins docs pictures
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -101,6 +101,9 @@ bench-stream-processor: setup ## Time the stream processor beside its broker, on
 
 test-faults: setup ## Kill at 30 seeded points, fill the disk, stop the replica …: print what the next run made of it
 	$(PYTEST) -m "faults" assets_tests/faults/test_kills.py assets_tests/faults/test_misfortunes.py $(ARGS)
+
+bench-stream: setup ## Time payments from their commit to each store at 500 and 5 000 a second, then at rising rates
+	@$(VENV)/python -m benchmarks.bench_stream $(ARGS)
 
 lock: $(INSTALLED) ## Resolve pyproject.toml again: requirements.lock (hashed, no URLs) and requirements.size
 	@bash .ci/lock

@@ -102,6 +102,6 @@ def test_without_a_kit_search_is_left_out_by_name_and_ci_fails(bare: Path, monke
 
 def test_a_name_brings_what_it_needs_and_nothing_else() -> None:
     chosen = local_stack.services(ui=True, streams=True, workers=True, only=["sink-mongodb"])
-    assert {it.name for it in chosen} == {"sink-mongodb", "mongodb", "kafka"}
+    assert {it.name for it in chosen} == {"sink-mongodb", "mongodb", "connect", "kafka", "primary"}
     with pytest.raises(StackError, match="no server kafak"):
         local_stack.services(ui=True, streams=True, only=["kafak"])

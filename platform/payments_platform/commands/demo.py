@@ -1,8 +1,9 @@
-"""``payments demo``: a week of payments from PostgreSQL to the star schema, and a table of what landed where.
+"""``payments demo``: a week of payments to the star schema, a minute of live ones to the stores, what landed where.
 
 Belongs here: the order of the steps and the closing tables. Does not: the steps (the commands of the same names).
 """
 
+import threading
 from datetime import UTC, date, datetime, timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from payments_platform.settings import Settings
 
 app = typer.Typer()
+# What is in flight arrives meanwhile, on a machine that is busy too.
+_SETTLE_SECONDS = 60.0
 _out = Console(highlight=False)
 
 
@@ -22,23 +25,60 @@ _out = Console(highlight=False)
 def demo(
     days: Annotated[int, typer.Option(min=2, max=60, help="Days of payments, ending yesterday.")] = 7,
     per_day: Annotated[int, typer.Option(min=1, help="Payments a day.")] = 20_000,
+    live_seconds: Annotated[int, typer.Option(min=0, help="Seconds of live payments; 0 leaves them out.")] = 60,
+    tps: Annotated[float, typer.Option(min=1, help="Live payments and changes a second.")] = 50.0,
 ) -> None:
-    """Start the stack, simulate a week, build it, and show what landed where. The stack and the UI stay up."""
+    """Start the stack, build a week, send live payments, and show what landed where. The stack stays up."""
     from payments_platform.commands import backfill, source, stack
     from payments_platform.settings import load_settings
 
     started = monotonic()
     last = datetime.now(UTC).date() - timedelta(days=1)
     first = last - timedelta(days=days - 1)
-    _step("1/4 start the servers and the UI")
-    stack.up(ui=True)
-    _step(f"2/4 simulate {days} days of {per_day:,} payments in PostgreSQL")
+    _step("1/5 start the servers and the UI")
+    stack.up(ui=True, streams=True, workers=True)
+    _step(f"2/5 simulate {days} days of {per_day:,} payments in PostgreSQL")
     source.simulate(days=days, per_day=per_day, until=last)
-    _step(f"3/4 backfill {first} … {last - timedelta(days=1)}")
+    _step(f"3/5 backfill {first} … {last - timedelta(days=1)}")
     backfill.build(first, last - timedelta(days=1), models=False)
-    _step(f"4/4 the daily job for {last}")
+    _step(f"4/5 the daily job for {last}")
     backfill.run_daily(last)
-    _close(load_settings(), first, last, monotonic() - started)
+    settings = load_settings()
+    is_right = not live_seconds or _send(settings, tps, live_seconds)
+    _close(settings, first, last, monotonic() - started)
+    if not is_right:
+        raise typer.Exit(1)
+
+
+def _send(settings: "Settings", tps: float, seconds: int) -> bool:
+    """Live payments: how soon each store had them, and whether it has all of them; print both, return the latter."""
+    from payments_platform.commands import stores
+    from payments_platform.commands.delays import delay_table, open_finders
+    from payments_platform.oltp.traffic.drive import Traffic, drive
+    from payments_platform.oltp.traffic.operations import PAYMENT
+    from payments_platform.operations.delays import Probe
+
+    _step(f"5/5 {seconds} s of live payments, to every store")
+    begun = datetime.now(UTC)
+    app, loader = settings.postgres("primary", "app"), settings.postgres("primary", "loader")
+    traffic = Traffic(app, loader, settings.token_key(), int(begun.timestamp()), tps)
+    with open_finders(settings) as finders, Probe(finders) as probe:
+        report = drive(
+            traffic,
+            seconds,
+            threading.Event(),
+            lambda _: None,
+            lambda payment: probe.committed(payment.transaction_id, payment.created_at),
+        )
+        probe.settle(_SETTLE_SECONDS)
+    title = f"{report.transactions:,} transactions, {report.tps:.0f} a second: seconds from commit to readable"
+    _out.print(delay_table(probe.report(), title))
+    try:
+        stores.verify(since=begun, settle=_SETTLE_SECONDS)
+    except typer.Exit:
+        return False
+    _out.print(f"Every store has all {report.commit.counts[PAYMENT]:,} payments and each of their changes.")
+    return True
 
 
 def _step(text: str) -> None:

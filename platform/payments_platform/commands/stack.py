@@ -43,8 +43,8 @@ def up(
         bool, typer.Option("--streams/--no-streams", help="Start the servers of the speed layer as well.")
     ] = True,
     workers: Annotated[
-        bool, typer.Option("--workers/--no-workers", help="Start the workers between Kafka and the stores as well.")
-    ] = False,
+        bool, typer.Option("--workers/--no-workers", help="Set up change capture and start the workers too.")
+    ] = True,
     only: Annotated[
         str, typer.Option("--only", help="Servers by name, with commas; what they need starts too, nothing else.")
     ] = "",
@@ -60,7 +60,7 @@ def up(
         settings.downloads,
         ui=ui,
         streams=streams,
-        workers=workers,
+        workers=streams and workers,
         only=tuple(name.strip() for name in only.split(",") if name.strip()),
         environment=settings.environment,
         say=_say,

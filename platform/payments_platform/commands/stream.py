@@ -33,6 +33,8 @@ def run(
     from payments_platform.streaming.workers import build
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    # It tells of every request.
+    logging.getLogger("elastic_transport").setLevel(logging.WARNING)
     with stopped_by_signals() as stop:
         worker = build(name, load_settings(), slot=slot, stop=stop)
         if metrics_port is not None:

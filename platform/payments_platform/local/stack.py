@@ -138,7 +138,7 @@ def up(request: Request) -> list[ServiceStatus]:
         if not request.ui:
             # Commands run jobs against the instance without its pages too; with them, they prepare it themselves.
             WEBSERVER.prepare(site)
-        start_all(site, supervisor, wanted, request.say, lambda service: _completed(home, service))
+        start_all(site, supervisor, wanted, request.say, lambda service: _completed(request, wanted, service))
         if _owns_dotenv(request.home, request.project):
             dotenv.write(request.project / ".env", dagster.environment(site))
         return [*_status(site, supervisor, wanted), *_status_elsewhere(request.settings, request.streams)]
@@ -324,13 +324,28 @@ def _inner_addresses(site: Site) -> dict[str, dict[str, object]]:
     return {name: {"host": site.host, "port": site.ports[name]} for name in _INNER_PORTS if name in site.ports}
 
 
-def _completed(home: Home, service: Service) -> None:
+def _completed(request: Request, wanted: Sequence[Service], service: Service) -> None:
     if service.name == PRIMARY.name:
-        _migrate(home)
+        _migrate(request.settings)
+    # Without workers nobody reads the topics, and a slot that is not needed would hold back the source's log.
+    if service.name == CONNECT.name and any(worker in wanted for worker in WORKERS):
+        _capture(request)
 
 
-def _migrate(home: Home) -> None:
+def _migrate(settings: Settings) -> None:
     """Bring the source database to the newest schema, as its owner."""
     from payments_platform.oltp.migrate import migrate
 
-    migrate(Settings(home=home.root).postgres("primary", "owner"))
+    migrate(settings.postgres("primary", "owner"))
+
+
+def _capture(request: Request) -> None:
+    """Make topics, connector and slot. A gap is said and left to a person: going on would hide what is missing."""
+    from payments_platform.streaming.capture.apply import apply
+    from payments_platform.streaming.capture.build import capture_of
+    from payments_platform.streaming.capture.control import CaptureGap
+
+    try:
+        apply(capture_of(request.settings, request.say))
+    except CaptureGap as gap:
+        request.say(f"change capture does not run: {gap}")

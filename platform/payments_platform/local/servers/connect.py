@@ -33,7 +33,7 @@ class Connect:
 
     name: str = "connect"
     port: int = 8083
-    after: tuple[str, ...] = (KAFKA.name,)
+    after: tuple[str, ...] = (KAFKA.name, "primary")
     bundles: tuple[str, ...] = (*KAFKA.bundles, _BUNDLE)
 
     def address(self, site: Site) -> Mapping[str, object]:

@@ -13,9 +13,8 @@ from payments_platform.local.orphans import end_orphans
 from payments_platform.local.servers.connect import CONNECT
 from payments_platform.local.servers.dagster import environment
 from payments_platform.local.servers.elasticsearch import ELASTICSEARCH
-from payments_platform.local.servers.kafka import KAFKA
 from payments_platform.local.servers.mongodb import MONGODB
-from payments_platform.local.servers.postgres import PLATFORM, PRIMARY
+from payments_platform.local.servers.postgres import PLATFORM
 from payments_platform.local.service import NotReady, Program, Site
 from payments_platform.settings import variables_elsewhere
 
@@ -70,13 +69,13 @@ class Worker:
         end_orphans(lambda words: _follows(words, (_PAYMENTS, *self.arguments)), home=site.home.root)
 
 
+# Capture is set up when Connect serves, and makes the topics that the others read.
 WORKERS = (
-    # It sets capture up first: topics, slot and connector are there before anybody reads.
-    Worker("capture", ("capture", "watch"), 9409, (CONNECT.name, PRIMARY.name, PLATFORM.name)),
-    Worker("processor", ("stream", "run", "processor"), 9410, (KAFKA.name,)),
-    Worker("sink-mongodb", ("stream", "run", "sink-mongodb"), 9411, (KAFKA.name, MONGODB.name)),
-    Worker("sink-elasticsearch", ("stream", "run", "sink-elasticsearch"), 9412, (KAFKA.name, ELASTICSEARCH.name)),
-    Worker("sink-lake", ("stream", "run", "sink-lake"), 9413, (KAFKA.name,)),
+    Worker("capture", ("capture", "watch"), 9409, (CONNECT.name, PLATFORM.name)),
+    Worker("processor", ("stream", "run", "processor"), 9410, (CONNECT.name,)),
+    Worker("sink-mongodb", ("stream", "run", "sink-mongodb"), 9411, (CONNECT.name, MONGODB.name)),
+    Worker("sink-elasticsearch", ("stream", "run", "sink-elasticsearch"), 9412, (CONNECT.name, ELASTICSEARCH.name)),
+    Worker("sink-lake", ("stream", "run", "sink-lake"), 9413, (CONNECT.name,)),
 )
 
 

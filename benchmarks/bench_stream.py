@@ -1,0 +1,96 @@
+"""From the acknowledged commit to each store, under load: a stack of its own, every worker running, readers that poll.
+
+Run: make bench-stream. PostgreSQL with fsync on and its replica, Kafka, Debezium, the processor and three sinks share
+this machine. Rates up to 1 000 a second are live traffic (one payment or change a commit); above, 50 rows a commit.
+"""
+
+import shutil
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from benchmarks import stream_writer
+from payments_platform.commands.delays import BY_SEARCH, MONGODB, delay_table, open_finders
+from payments_platform.local import stack
+from payments_platform.local.home import Home
+from payments_platform.oltp.traffic.drive import Traffic, drive
+from payments_platform.operations.delays import Delay, Probe
+from payments_platform.settings import Settings
+
+PROJECT: Final = Path(__file__).resolve().parents[1]
+_LIVE_LIMIT: Final = 1_000.0
+_SETTLE_SECONDS: Final = 60.0
+_STEP: Final = 1.3
+_STEP_SECONDS: Final = 60.0
+_WARM_UP_SECONDS: Final = 15.0
+_LIMIT_SECONDS: Final = 2.0
+# What the design document claims, in seconds at P95.
+_DOCUMENT: Final = {"oltp.transactions": 0.65, MONGODB: 3.2, BY_SEARCH: 3.2}
+
+
+def main(
+    low: Annotated[float, typer.Option(help="The first rate, rows a second.")] = 500.0,
+    high: Annotated[float, typer.Option(help="The second rate, rows a second.")] = 5_000.0,
+    seconds: Annotated[float, typer.Option(help="How long each is held.")] = 300.0,
+    downloads: Annotated[Path | None, typer.Option(help="Folder of the servers' files, if there is one.")] = None,
+) -> None:
+    """Measure LOW and HIGH for SECONDS each, then raise the rate until search by P95 misses 2 s."""
+    console = Console(highlight=False, width=140)
+    home = Home(Path(tempfile.mkdtemp(prefix="payments-bench-stream-")))
+    try:
+        stack.up(stack.Request(home, PROJECT, downloads, ui=False, streams=True, workers=True, any_ports=True))
+        settings = Settings(home=home.root)
+        _run(settings, low, _WARM_UP_SECONDS)
+        rate, limit = low, 1.5
+        while True:
+            asked = seconds if rate in {low, high} else _STEP_SECONDS
+            delays, reached = _run(settings, rate, asked)
+            console.print(delay_table(delays, _title(rate, reached, asked), _DOCUMENT))
+            if not _holds(delays, reached, rate, limit):
+                break
+            rate, limit = (high if rate < high else rate * _STEP), _LIMIT_SECONDS
+    finally:
+        stack.down(home, lambda _: None)
+        shutil.rmtree(home.root, ignore_errors=True)
+
+
+def _run(settings: Settings, rate: float, seconds: float) -> tuple[dict[str, Delay], float]:
+    """Delays by store at a rate, and the rate that the source reached."""
+    with open_finders(settings) as asked, Probe(asked) as probe:
+        reached = _write(settings, rate, seconds, probe)
+        probe.settle(_SETTLE_SECONDS)
+    return probe.report(), reached
+
+
+def _write(settings: Settings, rate: float, seconds: float, probe: Probe) -> float:
+    app, seed = settings.postgres("primary", "app"), int(time.time())
+    if rate > _LIVE_LIMIT:
+        written = stream_writer.write(app, settings.token_key(), seed, rate, seconds, probe.committed)
+        return written.rows / written.seconds
+    traffic = Traffic(app, settings.postgres("primary", "loader"), settings.token_key(), seed, rate)
+    report = drive(
+        traffic,
+        seconds,
+        threading.Event(),
+        lambda _: None,
+        lambda payment: probe.committed(payment.transaction_id, payment.created_at),
+    )
+    return report.tps
+
+
+def _title(rate: float, reached: float, seconds: float) -> str:
+    return f"{rate:,.0f} rows/s asked, {reached:,.0f} reached, for {seconds:.0f} s: seconds from commit to readable"
+
+
+def _holds(delays: dict[str, Delay], reached: float, rate: float, limit: float) -> bool:
+    worst = delays[BY_SEARCH]
+    return worst.missing == 0 and worst.percentiles.p95 <= limit * 1_000 and reached >= rate * 0.95
+
+
+if __name__ == "__main__":
+    typer.run(main)
