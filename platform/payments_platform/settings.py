@@ -15,6 +15,8 @@ from typing import Any, Literal, assert_never, get_args
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from payments_platform.clients.mail import Mail, parse_mail
+from payments_platform.clients.pagerduty import EVENTS_URL
 from payments_platform.clients.postgres import PostgresAddress, parse_address
 from payments_platform.errors import ExplainedError
 
@@ -66,6 +68,20 @@ class TokenKey:
     key: SecretStr
 
 
+@dataclass(frozen=True)
+class AlertAccess:
+    """How alerts reach people. What is None has no credentials: its messages are written to the log and kept."""
+
+    slack_webhook: SecretStr | None = None
+    slack_token: SecretStr | None = None
+    slack_channel: str = ""
+    slack_api: str = "https://slack.com/api/"
+    pagerduty_key: SecretStr | None = None
+    pagerduty_url: str = EVENTS_URL
+    mail: Mail | None = None
+    heartbeat: SecretStr | None = None
+
+
 class Settings(BaseSettings):
     """All settings, read once from ``PAYMENTS_*`` variables. Building it touches no file and no server."""
 
@@ -94,6 +110,10 @@ class Settings(BaseSettings):
     )
     days_per_run: int = Field(30, ge=1, description="Days that one run of a backfill takes.")
     history_days: int = Field(400, ge=2, description="Days that the source keeps its history tables.")
+    ui_url: str = Field("", description="Address of the Dagster UI in messages; that of the local stack if empty.")
+    runbooks_url: str = Field(
+        "", description="Address below which messages find docs/runbooks; they name the file if it is empty."
+    )
 
     flush_records: int = Field(10_000, ge=1, description="Messages of a partition that the lake sink writes at once.")
     flush_seconds: int = Field(300, ge=1, description="Longest time that the lake sink holds a message.")
@@ -169,6 +189,36 @@ class Settings(BaseSettings):
                 return TokenKey(key_id, SecretStr(key))
             case _:
                 assert_never(self.environment)
+
+    def alert_access(self) -> AlertAccess:
+        """Return the credentials of the alerts' channels that the environment holds."""
+        names = ("SLACK_WEBHOOK_URL", "SLACK_BOT_TOKEN", "PAGERDUTY_ROUTING_KEY", "SMTP_URL", "ALERTS_HEARTBEAT_URL")
+        webhook, token, key, smtp, heartbeat = (_optional_secret(name) for name in names)
+        channel = os.environ.get("SLACK_CHANNEL", "")
+        if token and not webhook and not channel:
+            raise SettingMissing("SLACK_BOT_TOKEN needs SLACK_CHANNEL: the channel that the bot posts to.")
+        try:
+            sender, readers = os.environ.get("ALERT_EMAIL_FROM", ""), os.environ.get("ALERT_EMAIL_TO", "")
+            mail = parse_mail(smtp.get_secret_value(), sender, readers) if smtp else None
+        except ValueError as problem:
+            raise SettingInvalid(f"SMTP_URL, ALERT_EMAIL_FROM, ALERT_EMAIL_TO: {problem}.") from None
+        return AlertAccess(
+            slack_webhook=webhook,
+            slack_token=token,
+            slack_channel=channel,
+            slack_api=os.environ.get("SLACK_API_URL", AlertAccess.slack_api),
+            pagerduty_key=key,
+            pagerduty_url=os.environ.get("PAGERDUTY_EVENTS_URL", EVENTS_URL),
+            mail=mail,
+            heartbeat=heartbeat,
+        )
+
+    def ui_address(self) -> str:
+        """Return where people open the asset graph, "" when that is not known."""
+        stack = self.home / "config" / "stack.json"
+        if self.ui_url or not stack.exists():
+            return self.ui_url
+        return str(_read(stack)["services"].get("webserver", {}).get("url", ""))
 
     def _stack_address(self, server: PostgresServer, role: PostgresRole) -> PostgresAddress:
         services = _read(self.home / "config" / "stack.json")["services"]
@@ -262,6 +312,11 @@ def _variable(name: str) -> str:
     if not value:
         raise SettingMissing(f"The environment variable {name} is not set. Set it and run again.")
     return value
+
+
+def _optional_secret(name: str) -> SecretStr | None:
+    value = os.environ.get(name)
+    return SecretStr(value) if value else None
 
 
 def _read(path: Path) -> dict[str, Any]:
