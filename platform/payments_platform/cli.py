@@ -11,6 +11,7 @@ import typer.core
 from rich.console import Console
 
 from payments_platform.commands import (
+    alerts,
     backfill,
     capture,
     demo,
@@ -70,3 +71,4 @@ app.add_typer(dlq.app, name="dlq")
 app.add_typer(stream.app, name="stream")
 app.add_typer(capture.app, name="capture")
 app.add_typer(stores.app)
+app.add_typer(alerts.app, name="alerts")

@@ -1,0 +1,99 @@
+"""What Dagster's instance knows of runs, checks, schedules and sensors, as the facts that alerts are made from.
+
+Belongs here: reading the instance. Does not: what the facts mean (operations/alerts/run_sources.py).
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, cast
+
+import dagster as dg
+
+from payments_platform.defs._platform.partitions import days_of
+from payments_platform.operations.alerts.run_sources import AutomationFact, FailedCheck, RunFact, TickOutcome
+
+# A run that failed longer ago and was never done again is history; what it did not build, freshness still says.
+LOOKBACK: Final = timedelta(days=7)
+_TICKS: Final = 25
+_WILL_RETRY: Final = "dagster/will_retry"
+_BACKFILL: Final = "dagster/backfill"
+_AD_HOC: Final = "__ASSET_JOB"
+_ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+
+
+def run_facts(instance: dg.DagsterInstance, now: datetime) -> list[RunFact]:
+    """The runs that ended lately. One that a person cancelled, or started by hand for a few assets, they see."""
+    records = instance.get_run_records(filters=dg.RunsFilter(statuses=_ENDED, updated_after=now - LOOKBACK))
+    return [_run_fact(instance, record) for record in records if _is_watched(record.dagster_run)]
+
+
+def _is_watched(run: dg.DagsterRun) -> bool:
+    return run.job_name != _AD_HOC or _BACKFILL in run.tags
+
+
+def _run_fact(instance: dg.DagsterInstance, record: Any) -> RunFact:  # noqa: ANN401 - RunRecord, which Dagster exports not
+    run: dg.DagsterRun = record.dagster_run
+    is_failed = run.status is dg.DagsterRunStatus.FAILURE
+    will_retry = is_failed and run.tags.get(_WILL_RETRY, "false").lower() == "true"
+    return RunFact(
+        run_id=run.run_id,
+        job=run.job_name,
+        days=_days(run),
+        ended_at=datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC),
+        succeeded=not is_failed,
+        will_retry=will_retry,
+        problem=_problem(instance, run.run_id) if is_failed and not will_retry else "",
+        checks=tuple(_failed_checks(instance, run.run_id)) if is_failed and not will_retry else (),
+    )
+
+
+def _days(run: dg.DagsterRun) -> tuple[date, ...]:
+    try:
+        return tuple(days_of(run.tags))
+    except ValueError:
+        return ()
+
+
+def _problem(instance: dg.DagsterInstance, run_id: str) -> str:
+    """Which steps failed. What they said may quote rows, and stays in the run."""
+    failed = [
+        step.step_key for step in instance.get_run_step_stats(run_id) if step.status and step.status.value == "FAILURE"
+    ]
+    return (
+        f"{', '.join(failed[:5])}{' and more' if len(failed) > 5 else ''} failed"
+        if failed
+        else "it ended without a step"
+    )
+
+
+def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> Iterator[FailedCheck]:
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+        if entry.dagster_event is None:
+            continue
+        found = cast("dg.AssetCheckEvaluation", entry.dagster_event.event_specific_data)
+        if not found.passed and (found.blocking or found.severity is dg.AssetCheckSeverity.ERROR):
+            yield FailedCheck(found.asset_key.to_user_string(), found.check_name, found.description or "it failed")
+
+
+def automation_facts(
+    instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, *, besides: str
+) -> list[AutomationFact]:
+    """The schedules and sensors that start by themselves here, but the one that asks."""
+    states = {state.instigator_name: state for state in instance.all_instigator_state()}
+    schedules = [it.name for it in repository.schedule_defs if it.default_status is dg.DefaultScheduleStatus.RUNNING]
+    sensors = [it.name for it in repository.sensor_defs if it.default_status is dg.DefaultSensorStatus.RUNNING]
+    found = [(name, "schedule") for name in schedules] + [(name, "sensor") for name in sensors]
+    return [_automation(instance, name, kind, states.get(name)) for name, kind in found if name != besides]
+
+
+def _automation(instance: dg.DagsterInstance, name: str, kind: Any, state: Any) -> AutomationFact:  # noqa: ANN401 - InstigatorState
+    if state is None:
+        return AutomationFact(name, kind, is_stopped=False, ticks=())
+    ticks: Sequence[Any] = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=_TICKS)
+    outcomes = tuple(
+        (datetime.fromtimestamp(it.timestamp, UTC), cast("TickOutcome", it.status.value.lower())) for it in ticks
+    )
+    error = next(
+        (it.error.message.strip().splitlines()[0] for it in ticks if it.error and it.error.message.strip()), ""
+    )
+    return AutomationFact(name, kind, state.status.value == "STOPPED", outcomes, error[:300])

@@ -1,0 +1,52 @@
+"""The sensor that evaluates the alerts. Belongs here: what it is given. Does not: rules, states, messages."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import dagster as dg
+
+from payments_platform.defs._platform.instance_facts import automation_facts, run_facts
+from payments_platform.operations.alerts.run_sources import of_automation, of_runs
+from payments_platform.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from payments_platform.operations.alerts.rules import SourceName
+    from payments_platform.operations.alerts.sources import Source
+
+NAME: Final = "alerts"
+
+
+@dg.sensor(
+    name=NAME,
+    description="Evaluates the alert rules, and sends what opened or closed. Starts no run.",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=15,
+)
+def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Evaluate once."""
+    from payments_platform.operations.alerts.access import beat_if_asked, opened
+    from payments_platform.operations.alerts.evaluation import evaluate
+
+    settings, now = load_settings(), datetime.now(UTC)
+    with opened(settings, _sources(context, settings), context.log.warning) as alerting:
+        done = evaluate(alerting, now)
+    if done is None:
+        return dg.SkipReason("another process evaluates")
+    beat_if_asked(settings, context.log.warning)
+    unreadable = "".join(f"; {name} cannot be asked: {why}" for name, why in done.problems.items())
+    undelivered = "".join(f"; not delivered: {it.error}" for it in done.tried if it.outcome == "waiting")
+    return dg.SkipReason(f"{len(done.memory.open_alerts)} open{unreadable}{undelivered}")
+
+
+def _sources(context: dg.SensorEvaluationContext, settings: Settings) -> "dict[SourceName, Source]":
+    """What is asked in this environment."""
+    from payments_platform.operations.alerts.access import stream_sources
+
+    instance, repository = context.instance, context.repository_def
+    found: dict[SourceName, Source] = {
+        "runs": lambda now: of_runs(run_facts(instance, now)),
+        **stream_sources(settings),
+    }
+    if repository is not None:
+        found["automation"] = lambda now: of_automation(automation_facts(instance, repository, besides=NAME), now)
+    return found

@@ -1,0 +1,107 @@
+"""Alerting as the settings say: its store, its channels, the sources of the speed layer.
+
+Belongs here: building these in every environment. Does not: what Dagster knows (defs/), any evaluation.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from payments_platform.clients.heartbeat import beat
+from payments_platform.clients.messaging import ChannelAway, ChannelRefused
+from payments_platform.clients.postgres import connect
+from payments_platform.operations.alerts.channels import channels
+from payments_platform.operations.alerts.evaluation import Alerting
+from payments_platform.operations.alerts.file_store import FileStore
+from payments_platform.operations.alerts.messages import Links
+from payments_platform.operations.alerts.rules import SourceName
+from payments_platform.operations.alerts.sources import Source
+from payments_platform.operations.alerts.store import PostgresStore
+from payments_platform.operations.alerts.stream_sources import Seldom, of_dead_letters, of_lag, read_capture
+from payments_platform.operations.alerts.watch import Watch
+from payments_platform.settings import SettingMissing, Settings
+
+if TYPE_CHECKING:
+    from payments_platform.streaming.lag import GroupLag
+
+# What the guardian of change capture keeps of its latest look, below the home.
+CAPTURE_STATE: Final = ("run", "capture.json")
+WATCH_STATE: Final = ("run", "alerts-watch.json")
+
+
+@contextmanager
+def opened(settings: Settings, sources: Mapping[SourceName, Source], say: Callable[[str], None]) -> Iterator[Alerting]:
+    """Everything an evaluation needs, with a connection of its own. Raises psycopg.OperationalError."""
+    with connect(settings.postgres("platform", "dagster"), autocommit=True, name="payments-alerts") as connection:
+        yield Alerting(
+            store=PostgresStore(connection),
+            sources=sources,
+            channels=channels(settings.alert_access(), say),
+            environment=settings.environment,
+            links=_links(settings),
+        )
+
+
+def _links(settings: Settings) -> Links:
+    return Links(settings.ui_address(), settings.runbooks_url)
+
+
+def watch_of(settings: Settings, say: Callable[[str], None]) -> Watch:
+    """The dead-man's switch of this home."""
+    alerting = Alerting(
+        store=FileStore(settings.home.joinpath(*WATCH_STATE)),
+        sources={},
+        channels=channels(settings.alert_access(), say),
+        environment=settings.environment,
+        links=_links(settings),
+    )
+    return Watch(alerting, lambda: last_evaluation(settings))
+
+
+def last_evaluation(settings: Settings) -> datetime | None:
+    """When the alerts were evaluated last, None before the first time."""
+    with connect(settings.postgres("platform", "dagster"), autocommit=True, name="payments-alerts") as connection:
+        return PostgresStore(connection).memory().evaluated_at
+
+
+def beat_if_asked(settings: Settings, say: Callable[[str], None]) -> None:
+    """Tell the monitor outside that an evaluation went well; one that cannot be told misses it by itself."""
+    address = settings.alert_access().heartbeat
+    if address is None:
+        return
+    try:
+        beat(address)
+    except (ChannelAway, ChannelRefused) as error:
+        say(str(error))
+
+
+def stream_sources(settings: Settings) -> dict[SourceName, Source]:
+    """The sources of the speed layer that this environment has; none where no broker is known."""
+    try:
+        servers = settings.kafka_servers()
+    except SettingMissing:
+        return {}
+    found: dict[SourceName, Source] = {"lag": lambda _: of_lag(_lags(servers)), "dead_letters": _letters(servers)}
+    state = settings.home.joinpath(*CAPTURE_STATE)
+    if state.exists() or settings.environment in {"staging", "production"}:
+        found["capture"] = lambda now: read_capture(state, now)
+    return found
+
+
+def _lags(servers: str) -> "list[GroupLag]":
+    from payments_platform.clients.kafka import admin
+    from payments_platform.streaming.lag import lags_of
+    from payments_platform.streaming.workers import WORKERS
+
+    client = admin(servers)  # named: answers of a client that nobody holds never come
+    return lags_of(client, list(WORKERS))
+
+
+@cache
+def _letters(servers: str) -> Source:
+    """Kept from one evaluation to the next in a process: reading all letters takes longer than an evaluation should."""
+    from payments_platform.streaming.dead_letter_ledger import read_ledger
+
+    return Seldom(lambda now: of_dead_letters(read_ledger(servers), now), timedelta(seconds=45))
