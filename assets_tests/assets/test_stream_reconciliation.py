@@ -47,9 +47,9 @@ def streamed(lake: Lake, *parts: pl.DataFrame, at: datetime = NOON) -> None:
         start = span[1]
 
 
-def run(lake: Lake) -> dg.ExecuteInProcessResult:
+def run(lake: Lake, truth: pl.DataFrame = TRUTH) -> dg.ExecuteInProcessResult:
     """The sample day, extracted and passed, and then compared."""
-    lake.write(SAMPLE_DAY, {RAW_TRANSACTIONS: TRUTH}, code_version="test", now=NOW)
+    lake.write(SAMPLE_DAY, {RAW_TRANSACTIONS: truth}, code_version="test", now=NOW)
     lake.set_verdict(RAW_TRANSACTIONS, SAMPLE_DAY, "passed")
     assets = [*raw_tables, transactions_stream, stream_reconciliation, stream_reconciliation_checks]
     key = key_of(STREAM_RECONCILIATION)
@@ -91,6 +91,16 @@ def test_what_differs_is_named_by_its_id_and_fails_the_day(lake: Lake) -> None:
         ("missing", "txn_sample_2", ""),
         ("phantom", "txn_never", ""),
     ]
+
+
+@pytest.mark.row("C6")
+def test_a_delete_is_found_whenever_the_stream_says_that_it_was(lake: Lake) -> None:
+    """A load states the time of a delete at the source; the stream knows the time of its commit, days later."""
+    truth = TRUTH.with_columns(op=pl.when(pl.col("transaction_id") == "txn_sample_1").then(pl.lit("d")).otherwise("op"))
+    is_delete = pl.col("op") == "d"
+    later = pl.when(is_delete).then(pl.col("updated_at") + timedelta(days=3)).otherwise("updated_at")
+    streamed(lake, events(truth.with_columns(updated_at=later)))
+    assert run(lake, truth).success
 
 
 @pytest.mark.row("C6")

@@ -11,6 +11,7 @@ from typing import Final
 import polars as pl
 
 from payments_platform.contracts.operations import STREAM_RECONCILIATION
+from payments_platform.contracts.rules import DELETE_OP
 from payments_platform.contracts.streams import RAW_TRANSACTIONS_STREAM
 from payments_platform.lake.segments import segments
 from payments_platform.lake.storage import Storage
@@ -39,18 +40,23 @@ def stream_versions(storage: Storage, day: date) -> pl.LazyFrame:
     """The versions of a day that the stream brought, each once: partial and full are one version.
 
     A version may be in the path of any later day: it is filed by when Kafka got it, and a load or a repair brings old
-    days long after. So every segment that is not older than the day is searched.
+    days long after. So every segment that is not older than the day is searched. Deletes are all there, of any day:
+    on the stream a delete has the time of its commit, and at the source the one that a load stated.
     """
     first = datetime.combine(day, time(), UTC)
     files = [it.file for it in segments(storage, ANALYTICS_TRANSACTIONS) if it.last_appended_at >= first - _SKEW]
     of_day = (pl.col("updated_at") >= first) & (pl.col("updated_at") < first + timedelta(days=1))
-    rows = storage.scan(files, RAW_TRANSACTIONS_STREAM.schema).filter(of_day).select(*KEY, "enrichment", *COMPARED)
+    rows = storage.scan(files, RAW_TRANSACTIONS_STREAM.schema).filter(of_day | (pl.col("op") == DELETE_OP))
+    rows = rows.select(*KEY, "op", "enrichment", *COMPARED)
     return rows.sort("enrichment").unique(KEY, keep="last").drop("enrichment")
 
 
 def reconciled(extracted: pl.LazyFrame, streamed: pl.LazyFrame, day: date) -> Reconciled:
     """Compare a day by its versions. What the extraction has is the truth: it was read in one snapshot, and counted."""
-    truth, found = extracted.select(*KEY, *COMPARED).collect(), streamed.collect()
+    truth, found = _timeless(extracted), _timeless(streamed)
+    is_delete = pl.col("op") == DELETE_OP
+    deletes = found.filter(is_delete).join(truth, on=list(KEY), how="semi")
+    truth, found = truth.drop("op"), pl.concat([found.filter(~is_delete), deletes]).drop("op")
     sides = pl.concat([truth, found]).unique(KEY, keep="first", maintain_order=True)
     rows = differences(truth, found, KEY).join(sides, on=list(KEY), how="left", maintain_order="left")
     counts = {"extracted": truth.height, "streamed": found.height, "differences": rows.height}
@@ -60,6 +66,12 @@ def reconciled(extracted: pl.LazyFrame, streamed: pl.LazyFrame, day: date) -> Re
         counts |= {f"{side}_minor:{currency}": int(amount or 0) for currency, amount in sums.iter_rows()}
     named = rows.with_columns(partition_date=pl.lit(day)).select(STREAM_RECONCILIATION.names)
     return Reconciled(named.cast(STREAM_RECONCILIATION.schema), counts)
+
+
+def _timeless(rows: pl.LazyFrame) -> pl.DataFrame:
+    """Rows to compare; of a delete without its time, which the two ways know differently."""
+    time_of_delete = pl.when(pl.col("op") != DELETE_OP).then("updated_at").alias("updated_at")
+    return rows.select(*KEY, "op", *COMPARED).with_columns(time_of_delete).collect()
 
 
 def findings(result: pl.DataFrame) -> list[str]:
