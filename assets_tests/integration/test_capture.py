@@ -38,7 +38,7 @@ from payments_platform.streaming.capture.connector import SLOT
 from payments_platform.streaming.capture.control import Capture, CaptureGap, EpochDiffers, drop_slot, run, stop
 from payments_platform.streaming.capture.judge import GAP, INCOMPLETE, NOT_COPIED, judge
 from payments_platform.streaming.capture.observe import observe
-from payments_platform.streaming.capture.repair import repair
+from payments_platform.streaming.capture.repair import next_epoch, raise_epoch, repair
 from payments_platform.streaming.capture.watch import Guardian
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
@@ -328,6 +328,47 @@ def test_a_table_is_added_as_the_guide_says_and_told_until_then(capture: Capture
     finally:
         with connect(owner, autocommit=True, name="tests") as session:
             session.execute("DROP TABLE oltp.payouts, oltp.payouts_history")
+        apply(capture)
+
+
+@pytest.mark.row("X15")
+def test_a_raised_epoch_delivers_every_row_and_takes_back_what_the_source_never_had(
+    capture: Capture, settings: Settings, app: "psycopg.Connection[tuple[object, ...]]"
+) -> None:
+    """After a failover: rows and deletes under the new epoch, and a delete for a row that was lost with the primary.
+
+    The lost row is removed behind the triggers' back, so that the source has neither it nor a mark of its deletion, as
+    a promoted replica that never received it.
+    """
+    consent = some(app, "consents", "consent_id")
+    app.execute("INSERT INTO oltp.merchants (merchant_id, name) VALUES ('mer_lost', 'lost with the primary')")
+    await_captured(settings, next_xid(settings))
+    stop(capture)
+    with connect(settings.postgres("primary", "owner"), autocommit=True, name="tests") as session:
+        for table in ("merchants", "merchants_history"):
+            session.execute(f"ALTER TABLE oltp.{table} DISABLE TRIGGER USER")
+            session.execute(f"DELETE FROM oltp.{table} WHERE merchant_id = 'mer_lost'")
+            session.execute(f"ALTER TABLE oltp.{table} ENABLE TRIGGER USER")
+        session.execute("ALTER TABLE oltp.merchants ENABLE ALWAYS TRIGGER stamp")
+    with capture.session() as session:
+        # What the lost log held of it was never on the new primary.
+        drop_slot(session)
+    app.execute("DELETE FROM oltp.consents WHERE consent_id = %s", (consent,))
+    since, kept = ends(settings), list[int]()
+    raised = replace(capture, epoch=next_epoch(capture))
+    done = raise_epoch(raised, kept.append)
+    assert (kept, raised.epoch, done.made_slot, done.phantoms) == ([2], 2, True, 1)
+    delivered = [record for record in records(settings, since) if record.value is not None]
+    assert {record.value["epoch"] for record in delivered if record.value} == {"2"}
+    for table in CAPTURED_TABLES:
+        latest: dict[str, tuple[int, bool]] = {}
+        for key, version, gone in committed(settings, table):
+            latest[key] = max(latest.get(key, (0, False)), (version, gone))
+        arrived = {record.position for record in delivered if record.table == table}
+        assert {(key, version, gone) for key, (version, gone) in latest.items()} <= arrived, table
+    (taken_back,) = [record for record in delivered if record.key == "mer_lost"]
+    assert taken_back.position == ("mer_lost", 2, True)
+    with pytest.raises(EpochDiffers):
         apply(capture)
 
 

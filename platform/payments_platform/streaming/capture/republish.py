@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from payments_platform.clients.kafka import producer
+from payments_platform.clients.kafka import QUIET, producer
 from payments_platform.vocabulary import topic
 
 if TYPE_CHECKING:
@@ -38,19 +38,25 @@ def republish(servers: str, changes: Iterable[Change], epoch: int) -> int:
     Each carries the position it always had (epoch and version), so a consumer that knows it changes nothing. A delete
     is followed by the mark that lets a compacted topic forget the row, as the connector writes it.
     """
-    writer = producer(servers, transactional_id=_TRANSACTIONAL_ID)
+    writer = producer(servers, transactional_id=_TRANSACTIONAL_ID, more=QUIET)
     writer.init_transactions(_SECONDS)
     written, waiting = 0, 0
-    for change in changes:
-        if waiting == 0:
-            writer.begin_transaction()
-        _write(writer, change, epoch)
-        written, waiting = written + 1, waiting + 1
-        if waiting == _AT_ONCE:
+    try:
+        for change in changes:
+            if waiting == 0:
+                writer.begin_transaction()
+            _write(writer, change, epoch)
+            written, waiting = written + 1, waiting + 1
+            if waiting == _AT_ONCE:
+                writer.commit_transaction(_SECONDS)
+                waiting = 0
+        if waiting:
             writer.commit_transaction(_SECONDS)
             waiting = 0
-    if waiting:
-        writer.commit_transaction(_SECONDS)
+    finally:
+        if waiting:
+            # What reading the changes met is raised; readers need not wait for the transaction's time to run out.
+            writer.abort_transaction(_SECONDS)
     return written
 
 

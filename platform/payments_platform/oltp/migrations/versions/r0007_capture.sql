@@ -38,6 +38,8 @@ GRANT SELECT, UPDATE ON oltp.capture_heartbeats TO payments_capture;
 GRANT SELECT, INSERT, UPDATE, DELETE ON oltp.capture_signals TO payments_capture;
 GRANT SELECT, INSERT, UPDATE, DELETE ON oltp.capture_snapshots TO payments_capture;
 GRANT SELECT ON oltp.capture_heartbeats, oltp.capture_snapshots TO payments_extract;
+-- Which keys were ever used: after a failover, a captured row with neither a row nor such a mark was never here.
+GRANT SELECT ON oltp.transaction_keys, oltp.retired_keys TO payments_extract;
 GRANT EXECUTE ON FUNCTION oltp.captured_tables() TO payments_capture, payments_extract;
 
 ALTER PUBLICATION payments_changes ADD TABLE oltp.capture_heartbeats, oltp.capture_signals;
