@@ -271,8 +271,8 @@ def test_of_one_position_with_other_names_the_same_document_stays_whatever_the_o
 
 
 @pytest.mark.row("Y4")
-def test_an_illegal_change_of_status_is_a_fact_of_the_source_and_is_stored() -> None:
-    """A store that left it out would differ from the source; the batch judges it, and says so."""
+def test_a_store_judges_no_status_and_keeps_what_it_is_given() -> None:
+    """The processor has judged already: a change that a person released and replayed must arrive."""
     events = frame([event("txn_1", 1, status="refunded"), event("txn_1", 2, status="pending")])
     for sink in (mongo()[0], engine()[0]):
         assert sink.write(events).is_empty()

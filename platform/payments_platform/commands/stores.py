@@ -8,6 +8,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -154,7 +155,7 @@ def _views(settings: "Settings", stack: ExitStack) -> "list[View]":
     """Every store as it is verified; connections and copies last as long as the stack."""
     from payments_platform.lake.storage import LocalStorage
     from payments_platform.streaming import reading
-    from payments_platform.streaming.owed import LakeRows, TopicRows
+    from payments_platform.streaming.owed import LakeRows, TopicRows, refused_versions
     from payments_platform.streaming.sinks import jobs
     from payments_platform.streaming.verification import View, appended_since, kept_since
     from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
@@ -166,13 +167,17 @@ def _views(settings: "Settings", stack: ExitStack) -> "list[View]":
     lake = LakeRows(LocalStorage(settings.lake_root), topic, timedelta(seconds=settings.flush_seconds))
     lows = [low for low, _ in reading.held(servers, ANALYTICS_TRANSACTIONS).values()]
     oldest = topic.first() if any(lows) else None
-    return [
+    refused = refused_versions(servers)
+    if not refused.is_empty():
+        _err.print(f"{refused.height:,} versions stand as dead letters and are owed by no store: payments dlq list")
+    views = [
         View("mongodb", has_versions=False, rows=mongodb.read, is_owed=kept),
         View("mongodb states", has_versions=True, rows=mongodb.states, is_owed=kept),
         View("elasticsearch", has_versions=False, rows=search.read, is_owed=kept),
         View("lake", has_versions=True, rows=lake.rows, is_owed=appended_since(lake.first())),
         View(ANALYTICS_TRANSACTIONS, has_versions=True, rows=topic.rows, is_owed=appended_since(oldest)),
     ]
+    return [replace(view, refused=refused) for view in views]
 
 
 def _show(found: "pl.DataFrame", names: list[str], output: Format) -> None:
@@ -191,6 +196,8 @@ def _show(found: "pl.DataFrame", names: list[str], output: Format) -> None:
     if found.is_empty():
         return
     rows = Table("store", "kind", "payment", "version", "differs in")
+    for column in rows.columns:
+        column.overflow = "fold"
     for row in found.head(_SHOWN).iter_rows():
         rows.add_row(*("" if cell is None else str(cell) for cell in row))
     _out.print(rows)

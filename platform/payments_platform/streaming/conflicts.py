@@ -78,10 +78,10 @@ CONFLICTS: Final = (
     ),
     Conflict(
         "A change of status that is not allowed",
-        "Stored: the source has it. The clean zone of the batch quarantines it.",
-        "Stored, for the same reason.",
-        _EVERY_MESSAGE,
-        (f"{_STORES}::test_an_illegal_change_of_status_is_a_fact_of_the_source_and_is_stored",),
+        "The processor refuses it to the dead letters, the batch to quarantine. One that is replayed is stored.",
+        "The same.",
+        "The same.",
+        (f"{_STORES}::test_a_store_judges_no_status_and_keeps_what_it_is_given",),
     ),
     Conflict(
         "A large value that an update did not change (TOAST)",

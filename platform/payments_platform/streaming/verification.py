@@ -6,7 +6,7 @@ not: comparing two frames (comparison.py), asking PostgreSQL (truth.py), asking 
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -19,6 +19,7 @@ from payments_platform.streaming.sinks.protocol import Span, Wanted
 from payments_platform.streaming.truth import latest
 
 STORE: Final = "store"
+VERSION: Final = pl.Schema({"transaction_id": pl.String(), "version": pl.Int32()})
 _ID: Final = "transaction_id"
 # What every store shows of a version. BSON's times have milliseconds, so all are compared by those.
 _FACTS: Final = (
@@ -47,16 +48,20 @@ class View:
     """One store under one grain: the latest version of each payment, or each version.
 
     ``rows`` gives what the store has, with the position and the facts, and of versions with ``committed_at``.
-    ``is_owed`` is true for the versions of PostgreSQL that the store must still have.
+    ``is_owed`` is true for the versions of PostgreSQL that the store must still have. ``refused`` are versions (payment
+    and version) whose message stands as a dead letter: a person decides about them, and until then no store owes them.
     """
 
     name: str
     has_versions: bool
     rows: Callable[[Wanted], pl.DataFrame]
     is_owed: pl.Expr
+    refused: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=VERSION))
 
-    def differences(self, truth: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
+    def differences(self, committed: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
         """What differs, named by kind, payment and version."""
+        held_back = self.refused.join(found, on=[*VERSION], how="anti")
+        truth = committed.join(held_back, on=[*VERSION], how="anti")
         if self.has_versions:
             known, owed, shown = truth, owed_versions(truth, found), settled_versions(found)
         else:
