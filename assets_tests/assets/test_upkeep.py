@@ -7,13 +7,17 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from assets_tests.fakes.events import event, messages
 from payments_platform.contracts.merchants import RAW_MERCHANTS
 from payments_platform.contracts.sample import sample
 from payments_platform.defs._platform.resources import LAKE, SOURCE_UPKEEP
 from payments_platform.defs.operations.upkeep import daily_upkeep
+from payments_platform.lake import segments
 from payments_platform.lake.partitions import Lake
 from payments_platform.lake.storage import LocalStorage
 from payments_platform.oltp.upkeep import SourceUpkeep
+from payments_platform.streaming.sinks.lake import Flush, LakeHandler
+from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
 
 DAY = date(2025, 1, 1)
 
@@ -62,3 +66,16 @@ def test_rows_without_a_partition_fail_the_job_and_the_lake_is_swept_all_the_sam
     assert data.user_failure_data is not None
     assert "transactions 2" in str(data.user_failure_data.description)
     assert result.is_node_success("sweep_lake")
+
+
+@pytest.mark.row("G5")
+def test_segments_of_the_stream_go_after_their_days(tmp_path: Path) -> None:
+    """The last of a partition stays, however old: its worker starts there."""
+    storage, place = LocalStorage(tmp_path), (ANALYTICS_TRANSACTIONS, 0)
+    worker = LakeHandler(storage, lambda _: None, lambda _: 0, Flush(1))
+    worker.start([place])
+    now = datetime.now(UTC)
+    for offset, age in enumerate((100, 91, 1, 0)):
+        worker.handle(messages([event(f"txn_{offset}")], offset, at=now - timedelta(days=age)))
+    assert kept(tmp_path, {}).success
+    assert segments.starts(storage, ANALYTICS_TRANSACTIONS) == {0: [2, 3]}

@@ -148,6 +148,10 @@ class Lake:
         """Remove files that no manifest names (a killed writer's); return their paths."""
         return upkeep.sweep(self.storage, older_than=older_than, now=now)
 
+    def expire_segments(self, *, now: datetime) -> list[str]:
+        """Remove segments of the stream that are old enough; return the paths of their manifests."""
+        return upkeep.expire_segments(self.storage, now=now)
+
     def bytes_by_zone(self) -> dict[str, int]:
         """Bytes stored in each zone."""
         return upkeep.bytes_by_zone(self.storage)

@@ -1,14 +1,15 @@
-"""Keeping the lake tidy: files that no manifest names, bytes by zone.
+"""Keeping the lake tidy: files that no manifest names, segments that are old enough, bytes by zone.
 
-Belongs here: walks over all stored files. Does not: single partitions (partitions.py), retention.
+Belongs here: walks over all stored files. Does not: single partitions (partitions.py), retention of days.
 """
 
 from datetime import datetime, timedelta
 from typing import Final
 
+from payments_platform.contracts.streams import RAW_TRANSACTIONS_STREAM
 from payments_platform.lake.manifest import Manifest
 from payments_platform.lake.paths import is_manifest, is_record, manifest_path_of
-from payments_platform.lake.segments import STREAM_FOLDER, STREAM_TOPICS, is_of_stream, segments
+from payments_platform.lake.segments import STREAM_FOLDER, STREAM_TOPICS, expire, is_of_stream, segments
 from payments_platform.lake.storage import Storage
 from payments_platform.vocabulary import LAKE_ZONES
 
@@ -34,6 +35,14 @@ def sweep(storage: Storage, *, older_than: timedelta, now: datetime) -> list[str
                 storage.remove(file.path)
                 removed.append(file.path)
     return removed
+
+
+def expire_segments(storage: Storage, *, now: datetime) -> list[str]:
+    """Remove the stream's segments that are older than their dataset is kept; return the paths of their manifests."""
+    kept = RAW_TRANSACTIONS_STREAM.retention
+    if kept is None:
+        return []
+    return [path for topic in STREAM_TOPICS for path in expire(storage, topic, before=now - kept)]
 
 
 def _of_segments(storage: Storage) -> set[str]:

@@ -32,10 +32,12 @@ def keep_source_partitions(context: dg.OpExecutionContext) -> None:
 
 @dg.op(required_resource_keys={LAKE}, retry_policy=RETRY)
 def sweep_lake(context: dg.OpExecutionContext) -> None:
-    """Remove the files that killed writers left, a day after nobody can be writing them any more."""
+    """Remove the stream's segments past their days, and what killed writers left a day ago or earlier."""
     lake: Lake = context.resources.lake
-    removed = lake.sweep(older_than=_LEFTOVER_AGE, now=datetime.now(UTC))
-    context.add_output_metadata({"files_removed": len(removed), "bytes_by_zone": lake.bytes_by_zone()})
+    now = datetime.now(UTC)
+    expired, removed = lake.expire_segments(now=now), lake.sweep(older_than=_LEFTOVER_AGE, now=now)
+    counts = {"segments_expired": len(expired), "files_removed": len(removed)}
+    context.add_output_metadata({**counts, "bytes_by_zone": lake.bytes_by_zone()})
 
 
 @dg.job(description="Partitions ahead, old history detached, leftovers swept; safe at any time, also twice.")
