@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from payments_platform.contracts.streams import LARGEST_MESSAGE
+
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Producer
     from confluent_kafka.admin import AdminClient
@@ -61,6 +63,8 @@ def producer(servers: str, *, transactional_id: str | None = None, more: Mapping
             "partitioner": "murmur2_random",
             "compression.type": "lz4",
             "linger.ms": 5,
+            # How large a message may be is the topic's to say, not the client's.
+            "message.max.bytes": LARGEST_MESSAGE,
             **(transactional if transactional_id else {}),
             **(more or {}),
         }

@@ -152,6 +152,11 @@ class TopicSpec:
         return "compact" if self.retention is None else "delete"
 
 
+# Kafka's own limit is 1 MB, and the source's free text has none: a change above the limit stops capture, with a message
+# that says so. What follows from a change has room for its own part.
+LARGEST_CHANGE: Final = 8 * 2**20
+LARGEST_MESSAGE: Final = LARGEST_CHANGE + 2**20
+
 # Payloads of persons' payments stay as briefly as a rebuild and a long weekend allow.
 PAYLOAD_RETENTION: Final = timedelta(days=7)
 DEAD_LETTER_RETENTION: Final = timedelta(days=14)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from payments_platform.contracts.streams import TopicSpec
+from payments_platform.contracts.streams import LARGEST_MESSAGE, TopicSpec
 from payments_platform.errors import ExplainedError
 
 if TYPE_CHECKING:
@@ -49,7 +49,11 @@ class TopicsReport:
 
 def settings_of(spec: TopicSpec, durability: Durability) -> dict[str, str]:
     """The settings of a topic that its specification decides; all others stay the broker's."""
-    shared = {"cleanup.policy": spec.cleanup, "min.insync.replicas": str(durability.in_sync)}
+    shared = {
+        "cleanup.policy": spec.cleanup,
+        "min.insync.replicas": str(durability.in_sync),
+        "max.message.bytes": str(LARGEST_MESSAGE),
+    }
     if spec.retention is not None:
         kept = int(spec.retention.total_seconds() * 1000)
         # A segment is deleted whole: without a bound on its age a quiet topic would keep people's data for longer.

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from payments_platform.contracts.streams import LARGEST_CHANGE
 from payments_platform.vocabulary import HEARTBEATS_PREFIX, OPS_CAPTURE
 
 CONNECTOR: Final = "oltp-changes"
@@ -146,6 +147,7 @@ _DELIVERY: Final[Mapping[str, str]] = {
     "producer.override.linger.ms": "5",
     "producer.override.batch.size": "262144",
     "producer.override.delivery.timeout.ms": "120000",
+    "producer.override.max.request.size": str(LARGEST_CHANGE),
     # Readers of committed records wait for the transaction of a connector that was killed: 10 s, not the default's 60.
     "producer.override.transaction.timeout.ms": "10000",
     "errors.tolerance": "none",
