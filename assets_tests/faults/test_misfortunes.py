@@ -46,6 +46,11 @@ def disk_of(folder: Path, kilobytes: int) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+def resize(folder: Path, kilobytes: int) -> None:
+    """Give a disk made by ``disk_of`` another size; what is on it stays."""
+    assert _mount(folder, kilobytes, _REMOUNT) == 0
+
+
 def _mount(folder: Path, kilobytes: int, flags: int = 0) -> int:
     libc = ctypes.CDLL(None, use_errno=True)
     return int(libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", flags, f"size={kilobytes}k".encode()))
@@ -64,7 +69,7 @@ def test_a_full_disk_is_named_and_the_next_run_on_a_larger_one_ends_as_if_nothin
         assert result.exit_code != 0, text
         assert "No space left on device" in text or "disk is full" in text.lower(), text
         assert "Traceback" not in text
-        assert _mount(platform.folder, 256_000, _REMOUNT) == 0
+        resize(platform.folder, 256_000)
         platform.built(FIRST, LAST, "--no-models")
         trial.is_equal = _is_undisturbed(platform, undisturbed)
         trial.outcome = "named; the next run made what was missing"

@@ -4,26 +4,33 @@ Belongs here: rows, files and cuts of segments, and the handler that gathers mes
 their commit (lake/segments.py), the loop (worker.py).
 """
 
+import errno
+import io
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
 import polars as pl
 
 from payments_platform.contracts.streams import EVENT_SCHEMA, RAW_TRANSACTIONS_STREAM
+from payments_platform.errors import ExplainedError
 from payments_platform.lake import segments
 from payments_platform.lake.frames import conforming, digest_algorithm, facts
 from payments_platform.lake.segments import STREAM_FOLDER, Segment
 from payments_platform.lake.storage import Storage
+from payments_platform.operations.errors import ErrorClass
 from payments_platform.streaming.events import decode
 from payments_platform.streaming.handler import Handler
 from payments_platform.streaming.positions import Partition, Positions, ends
 from payments_platform.streaming.sinks.handler import Clock, Refuse, now
 
 _log = logging.getLogger(__name__)
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _HOUR: Final = pl.col("appended_at").dt.truncate("1h")
 
 
@@ -47,6 +54,12 @@ class _Gathered:
     @property
     def rows(self) -> int:
         return sum(part.height for part in self.events)
+
+
+class LakeFull(ExplainedError):
+    """The lake's disk is full. Nothing of a segment stays there half-written, and what waits stays at the broker."""
+
+    error_class: ErrorClass = "transient"
 
 
 class LakeHandler(Handler):
@@ -135,13 +148,36 @@ class LakeHandler(Handler):
             rows = pl.concat(held.events)
             run = first_hour(rows)
             end = held.end if run.height == rows.height else rows["topic_offset"][run.height]
-            made = written(self._storage, partition, (held.start, end), run, self._clock())
-            segment = segments.commit(self._storage, made)
+            with _told_when_full():
+                made = written(self._storage, partition, (held.start, end), run, self._clock())
+                with _removed_on_failure(self._storage, made.file):
+                    segment = segments.commit(self._storage, made)
             # Another writer that was first may have reached further or less far than ours: go on where it ends.
             rest = rows.filter(pl.col("topic_offset") >= segment.end)
             held.start, held.events = segment.end, [] if rest.is_empty() else [rest]
         held.since, held.end = None, max(held.start, held.end)
         return held.start
+
+
+@contextmanager
+def _told_when_full() -> Iterator[None]:
+    """A full disk is an error that passes for a worker that never ends: it pauses, and goes on once there is room."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise LakeFull("The lake's disk is full. Make room: the messages that wait are written then.") from error
+
+
+@contextmanager
+def _removed_on_failure(storage: Storage, path: str) -> Iterator[None]:
+    """No file stays of a try that failed: each try would leave one more on a disk that is full."""
+    try:
+        yield
+    except BaseException:
+        storage.remove(path)
+        raise
 
 
 def first_hour(rows: pl.DataFrame) -> pl.DataFrame:
@@ -167,8 +203,14 @@ def written(
     first = appended[0]
     path = f"{STREAM_FOLDER}/year={first:%Y}/month={first:%m}/day={first:%d}/hour={first:%H}/part-{uuid4().hex}.parquet"
     frame = conforming(rows.lazy(), RAW_TRANSACTIONS_STREAM).collect()
-    with storage.writing(path) as target:
-        frame.write_parquet(target, compression="snappy")
+    made = io.BytesIO()
+    frame.write_parquet(made, compression="snappy")
+    with _removed_on_failure(storage, path), storage.writing(path) as target:
+        # Not by the engine: what it raises for a full disk does not always say so.
+        if isinstance(target, Path):
+            target.write_bytes(made.getbuffer())
+        else:
+            target.write(made.getbuffer())
     found = facts(storage.scan([path], RAW_TRANSACTIONS_STREAM.schema), RAW_TRANSACTIONS_STREAM)
     stored = storage.stat(path)
     return Segment(
