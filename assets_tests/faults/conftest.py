@@ -13,6 +13,7 @@ import pytest
 
 from assets_tests.conftest import Stack
 from assets_tests.faults.campaign import FIRST, LAST, OUTCOMES, SEED, SEED_VARIABLE, Outcome
+from assets_tests.faults.stream_report import REPORT
 from assets_tests.integration.pipeline import Platform, fresh_source
 
 
@@ -81,6 +82,10 @@ def record(request: pytest.FixtureRequest) -> Record:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print the fault report: every fault, what came of it, and whether the content is that of an undisturbed run."""
+    if report := config.stash.get(REPORT, None):
+        terminalreporter.section("kills of the speed layer")
+        for line in report.lines():
+            terminalreporter.write_line(line)
     outcomes = config.stash.get(OUTCOMES, [])
     if not outcomes:
         return

@@ -14,6 +14,7 @@ TARGETS: Final = (
     "primary",
     "kafka",
     "connect",
+    "capture",
     "processor",
     "sink-mongodb",
     "sink-elasticsearch",
