@@ -7,15 +7,18 @@ import pytest
 
 from assets_tests.assets.conftest import Platform, checks_of, failures_of
 from assets_tests.fakes.source import FakeSource
+from payments_platform.contracts.catalogue import WATCHED
 from payments_platform.contracts.columns import SAMPLE_DAY
+from payments_platform.contracts.operations import DATA_LOAD_TIMES
 from payments_platform.definitions import defs
+from payments_platform.operations.evidence import facts
 
 GRAPH = defs.resolve_asset_graph()
 
 
-@pytest.mark.row("C4", "C7", "B4")
+@pytest.mark.row("C4", "C7", "B4", "X4", "X5")
 def test_a_day_goes_from_the_source_to_the_aggregates_in_one_run(platform: Platform) -> None:
-    """Every asset, every gate: what a laptop shows before any server exists."""
+    """Every asset, every gate: what a laptop shows before any server exists; each is then known to be there."""
     result = platform.run([SAMPLE_DAY], FakeSource({}))
     checks = checks_of(result)
     assert {name for name, check in checks.items() if not check.passed} == set()
@@ -25,3 +28,10 @@ def test_a_day_goes_from_the_source_to_the_aggregates_in_one_run(platform: Platf
     assert {f"{key.to_user_string()}:contract" for key in made if key} <= set(checks)
     count = platform.box.warehouse.query("select sum(transaction_count) as n from aggregates.merchant_daily")
     assert count["n"].item() == platform.landed()[SAMPLE_DAY]
+    watched = facts(WATCHED, {}, platform.lake, platform.box.warehouse.load_times(), [SAMPLE_DAY])
+    assert [it.dataset for it in watched if not it.landed] == []
+    told = platform.lake.scan(DATA_LOAD_TIMES, SAMPLE_DAY).collect()
+    assert set(told["dataset_name"]) == {it.dataset for it in watched} - {DATA_LOAD_TIMES.name}
+    assert told["landed_at"].null_count() == 0
+    kept = platform.box.warehouse.query("select distinct dataset from operations.data_load_times")["dataset"]
+    assert set(kept) == set(told["dataset_name"])

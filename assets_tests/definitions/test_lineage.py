@@ -20,7 +20,7 @@ SOURCES = sorted(key.to_user_string() for key in KEYS if key.path[0] == "oltp")
 ROOTS = {*SOURCES, "quarantine/repairs", "quarantine/reveals", "marts/dim_date", "marts/dim_time"}
 # Whatever else has no downstream is work that nobody uses. What the warehouse serves is read by a named consumer.
 LEAVES = {f"quarantine/{clean.table}" for clean in of_zone("clean")} | {
-    "operations/phase_times",
+    "operations/data_load_times",
     "quarantine/reveals",
     # Read by applications and people, not by an asset.
     "documents/transaction_logs",

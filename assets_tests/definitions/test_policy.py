@@ -11,7 +11,9 @@ import pytest
 
 from payments_platform.contracts.catalogue import DATASETS
 from payments_platform.contracts.dataset import Dataset
+from payments_platform.contracts.due import Due, MaxAge, NotDue
 from payments_platform.definitions import defs
+from payments_platform.defs._platform.deadlines import policy_of
 from payments_platform.defs._platform.frames import dagster_type
 from payments_platform.defs._platform.specs import column_schema
 from payments_platform.vocabulary import COLUMN_NAME, DBT_ZONES, LAKE_ZONES, TEAM_OF_ZONE, asset_path
@@ -152,12 +154,55 @@ def test_an_asset_is_built_by_utc_days_unless_it_has_a_reason(spec: dg.AssetSpec
     assert (spec.partitions_def.hour_offset, spec.partitions_def.minute_offset) == (0, 0)
 
 
+# By zone: when a day has to be there, and how long before that making it may begin (02:00).
+DEADLINES = {
+    "raw": ("0 3 * * *", 60),
+    "clean": ("30 3 * * *", 90),
+    "quarantine": ("30 3 * * *", 90),
+    "curated": ("15 4 * * *", 135),
+    "landing": ("45 4 * * *", 165),
+}
+
+
 @pytest.mark.row("C5", "O8")
 @every_asset
-def test_an_asset_is_due_at_six_in_the_morning_utc(spec: dg.AssetSpec) -> None:
-    """T+4h after the start at 02:00: without a policy a late table looks like a quiet one."""
-    policy = spec.freshness_policy
-    assert policy == dg.FreshnessPolicy.cron("0 6 * * *", lower_bound_delta=timedelta(hours=6), timezone="UTC")
+def test_an_asset_shows_by_when_it_has_to_be_updated(spec: dg.AssetSpec) -> None:
+    """T+4h after the start at 02:00, earlier for what comes before the marts: a late table looks like a quiet one."""
+    cron, minutes = DEADLINES.get(spec.key.path[0], ("0 6 * * *", 240))
+    if name(spec) in {"quarantine/repairs", "quarantine/reveals"}:
+        cron, minutes = "0 6 * * *", 240
+    wanted = dg.FreshnessPolicy.cron(cron, lower_bound_delta=timedelta(minutes=minutes), timezone="UTC")
+    assert spec.freshness_policy == wanted
+
+
+@pytest.mark.row("C5", "X4")
+@every_table
+def test_an_asset_has_one_check_that_knows_its_partitions(spec: dg.AssetSpec) -> None:
+    """Dagster's policy sees the last update alone: a backfill of last year would make it green."""
+    late = {check.name for check in GRAPH.get(spec.key).check_keys} & {"on_time"}
+    assert bool(late) != isinstance(contract(spec).deadline, NotDue)
+
+
+# What is never late, and why it is not; anything else is judged.
+NEVER_DUE = {"quarantine/repairs", "quarantine/reveals"}
+
+
+def test_what_is_never_due_is_a_short_list() -> None:
+    assert {name(spec) for spec in MADE if isinstance(contract(spec).deadline, NotDue)} == NEVER_DUE
+
+
+@pytest.mark.parametrize(
+    "deadline, cron",
+    [
+        (Due("hour", timedelta(minutes=30)), "30 * * * *"),
+        (Due("week", timedelta(days=1, hours=2)), "0 2 * * 1"),
+        (Due("month", timedelta(days=1, hours=7)), "0 7 2 * *"),
+    ],
+)
+def test_other_periods_have_a_policy_too(deadline: Due, cron: str) -> None:
+    assert policy_of(deadline) == dg.FreshnessPolicy.cron(cron, lower_bound_delta=deadline.after, timezone="UTC")
+    age = dg.FreshnessPolicy.time_window(fail_window=timedelta(seconds=90))
+    assert policy_of(MaxAge(timedelta(seconds=90))) == age
 
 
 @pytest.mark.row("C7")

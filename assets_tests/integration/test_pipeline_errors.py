@@ -127,7 +127,7 @@ def test_a_day_without_a_row_is_a_day(platform: Platform) -> None:
     assert platform.rows("curated/transactions", EMPTY_DAY).is_empty()
     landed = platform.warehouse.query(
         "select row_count from operations.data_load_times"
-        f" where dataset = 'transactions' and partition_date = '{EMPTY_DAY}'"
+        f" where dataset = 'landing/transactions' and partition_date = '{EMPTY_DAY}'"
     )
     assert landed["row_count"].to_list() == [0]
 

@@ -4,20 +4,16 @@ Belongs here: what is true of every asset whatever it holds (freshness), resourc
 """
 
 import warnings
-from datetime import timedelta
-from typing import Final
 
 import dagster as dg
 
 from payments_platform import defs
+from payments_platform.defs._platform.deadlines import deadline_of, policy_of
 from payments_platform.defs._platform.resources import resources
-
-# T+4h: the day is queryable at 06:00 UTC of the next day. Dagster's own policy looks at the last materialization only.
-DUE: Final = dg.FreshnessPolicy.cron(deadline_cron="0 6 * * *", lower_bound_delta=timedelta(hours=6), timezone="UTC")
 
 
 def _with_freshness(spec: dg.AssetSpec) -> dg.AssetSpec:
-    return spec.replace_attributes(freshness_policy=DUE)
+    return spec.replace_attributes(freshness_policy=policy_of(deadline_of(spec.key)))
 
 
 def build() -> dg.Definitions:

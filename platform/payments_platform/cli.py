@@ -17,6 +17,7 @@ from payments_platform.commands import (
     demo,
     dlq,
     docs,
+    freshness,
     pictures,
     quarantine,
     source,
@@ -65,6 +66,7 @@ app.add_typer(pictures.app)
 app.add_typer(source.app)
 app.add_typer(warehouse.app)
 app.add_typer(backfill.app)
+app.add_typer(freshness.app)
 app.add_typer(demo.app)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(dlq.app, name="dlq")

@@ -23,6 +23,7 @@ from payments_platform.contracts import (
     subscriptions,
 )
 from payments_platform.contracts.dataset import Dataset
+from payments_platform.contracts.due import NotDue
 
 _MODULES: Final = (
     payments,
@@ -45,6 +46,9 @@ _MODULES: Final = (
     dead_letters,
 )
 DATASETS: Final[dict[str, Dataset]] = {dataset.name: dataset for module in _MODULES for dataset in module.DATASETS}
+
+# What can be late.
+WATCHED: Final = tuple(found for found in DATASETS.values() if not isinstance(found.deadline, NotDue))
 
 
 def dataset(name: str) -> Dataset:

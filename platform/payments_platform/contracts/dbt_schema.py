@@ -97,7 +97,7 @@ def _landing_source() -> dict[str, Any]:
 
 
 def _source_table(dataset: Dataset) -> dict[str, Any]:
-    as_of = f"select max(data_as_of) from operations.data_load_times where dataset = '{dataset.table}'"  # noqa: S608 - a name of the contract
+    as_of = f"select max(data_as_of) from operations.data_load_times where dataset = '{dataset.name}'"  # noqa: S608 - a name of the contract
     return {
         "name": dataset.table,
         "description": dataset.grain,

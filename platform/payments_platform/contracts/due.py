@@ -111,6 +111,24 @@ DEADLINE_OF_ZONE: Final[Mapping[Zone, Deadline]] = {
 }
 
 
+def in_words(deadline: Deadline) -> str:
+    """A deadline as people say it."""
+    match deadline:
+        case Due():
+            days, rest = divmod(deadline.after, timedelta(days=1))
+            clock = f"{rest // timedelta(hours=1):02}:{rest // timedelta(minutes=1) % 60:02} UTC"
+            return {
+                "hour": f"{deadline.after // timedelta(minutes=1)} minutes after the hour",
+                "day": f"{clock} of the next day" if not days else f"{clock}, {days + 1} days later",
+                "week": f"{clock}, {days + 1} days after its last day",
+                "month": f"{clock} of day {days + 1} of the next month",
+            }[deadline.period]
+        case MaxAge():
+            return f"data at most {deadline.age.total_seconds():.0f} s old"
+        case NotDue():
+            return "never"
+
+
 def _start(period: Period, moment: datetime) -> datetime:
     midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
     match period:

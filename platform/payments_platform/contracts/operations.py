@@ -99,4 +99,34 @@ STREAM_RECONCILIATION = Dataset(
     rules=(one_of("R-difference-known", "kind", ("missing", "changed", "duplicate", "phantom")),),
 )
 
-DATASETS: Final = (QUALITY_REPORT, PHASE_TIMES, STREAM_RECONCILIATION)
+
+def _seconds(name: str, description: str) -> Column:
+    return Column(name, pl.Int64(), f"{description}; null when nothing landed.", 12_600, nullable=True, unit="seconds")
+
+
+def _time(name: str, description: str) -> Column:
+    return Column(name, c.UTC_MICROS, description, datetime(2025, 1, 2, 3, 30, tzinfo=UTC))
+
+
+DATA_LOAD_TIMES = Dataset(
+    key=("operations", "data_load_times"),
+    grain="One row per dataset built by the day: when the day landed, up to when its data go, and the usual delay.",
+    domain="platform",
+    columns=(
+        c.PARTITION_DATE,
+        Column("dataset_name", pl.String(), "Dataset, as zone/name.", "clean/transactions"),
+        _time("landed_at", "When the day could first be read, UTC; null while it is not there.").loose(),
+        _time("data_as_of", "Time up to which the source was read for it, UTC; null while it is not there.").loose(),
+        _time("due_at", "When the day had to be there, UTC."),
+        _time("next_due_at", "When the day after it has to be there, UTC."),
+        _seconds("delay_seconds", "From the end of the day to landed_at"),
+        Column("is_on_time", pl.Boolean(), "landed_at is not after due_at; null while not there.", True, nullable=True),
+        Column("landed_count", pl.Int64(), "Days that the percentiles are of: the last 30 that landed.", 30),
+        _seconds("p50_delay_seconds", "Half of these days took at most this long"),
+        _seconds("p90_delay_seconds", "Nine of ten of these days took at most this long"),
+        _seconds("longest_delay_seconds", "The longest of these delays"),
+    ),
+    primary_key=("partition_date", "dataset_name"),
+)
+
+DATASETS: Final = (QUALITY_REPORT, PHASE_TIMES, STREAM_RECONCILIATION, DATA_LOAD_TIMES)

@@ -106,6 +106,11 @@ class Lake:
             if manifest is not None:
                 yield manifest
 
+    def first_day(self, dataset: Dataset) -> date | None:
+        """The first day that was ever committed, or None."""
+        paths = (file.path for file in self.storage.list(keeper(dataset).name))
+        return min((day_of_path(path) for path in paths if is_manifest(path)), default=None)
+
     def days(self, dataset: Dataset) -> dict[date, Verdict]:
         """Every committed day and its verdict, in order of day."""
         return {manifest.day: manifest.verdict for manifest in self.manifests(dataset)}

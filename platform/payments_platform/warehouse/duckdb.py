@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
@@ -17,8 +17,10 @@ import polars as pl
 from payments_platform.contracts.catalogue import of_zone
 from payments_platform.contracts.dataset import Dataset
 from payments_platform.contracts.sql_types import create_table, sql_type
+from payments_platform.warehouse import load_times
 from payments_platform.warehouse.protocol import (
     BOOKKEEPING,
+    UPGRADES,
     DaySource,
     LandingMismatch,
     LoadResult,
@@ -95,13 +97,20 @@ class DuckDBWarehouse:
         finally:
             connection.close()
 
-    def ensure_schema(self) -> None:
+    @contextmanager
+    def _recording(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection to change the record of landing times with; leaves the copy that is read while others write."""
         with self.connection() as connection:
             _create_tables(connection)
+            yield connection
+            load_times.leave_copy(connection, self.path)
+
+    def ensure_schema(self) -> None:
+        with self._recording():
+            pass
 
     def load_days(self, dataset: Dataset, days: Sequence[DaySource], *, now: datetime) -> list[LoadResult]:
-        with self.connection() as connection:
-            _create_tables(connection)
+        with self._recording() as connection:
             self._refuse_other_columns(connection, dataset)
             connection.begin()
             try:
@@ -156,6 +165,31 @@ class DuckDBWarehouse:
             with self.connection() as connection:
                 connection.executemany("insert into operations.judged_models values (?, ?, ?, ?)", rows)
 
+    def record_landing(self, landing: Dataset, days: Sequence[date], *, is_passed: bool, now: datetime) -> None:
+        with self._recording() as connection:
+            load_times.record_verdict(connection, landing.name, days, now if is_passed else None)
+
+    def highest_load(self) -> int:
+        with self.connection() as connection:
+            _create_tables(connection)
+            return load_times.highest(connection)
+
+    def record_builds(self, models: Sequence[Dataset], load_sequence: int, *, now: datetime) -> None:
+        with self.connection() as connection:
+            _create_tables(connection)
+            load_times.record_builds(connection, [model.name for model in models], load_sequence, now)
+
+    def record_model_days(self, reads: Mapping[str, Sequence[str]], *, now: datetime) -> None:
+        with self._recording() as connection:
+            load_times.record_model_days(connection, reads, now)
+
+    def record_lake_days(self, days: pl.DataFrame) -> None:
+        with self._recording() as connection:
+            load_times.record_lake_days(connection, days)
+
+    def load_times(self) -> pl.DataFrame:
+        return load_times.read_copy(self.path)
+
     def digest(self, relation: str, exclude: Sequence[str] = ()) -> str:
         left_out = f"exclude ({', '.join(exclude)})" if exclude else ""
         count, total = self.query(
@@ -181,7 +215,7 @@ def _described(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tup
 def _create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     for schema in SCHEMAS:
         connection.execute(f"create schema if not exists {schema}")
-    for statement in (*BOOKKEEPING, *(create_table(dataset) for dataset in of_zone("landing"))):
+    for statement in (*BOOKKEEPING, *UPGRADES, *(create_table(dataset) for dataset in of_zone("landing"))):
         connection.execute(statement)
 
 
@@ -203,7 +237,7 @@ class _Load:
             for day, sequence, digest in connection.execute(
                 "select partition_date, max(load_sequence), arg_max(digest, load_sequence) "
                 "from operations.data_load_times where dataset = ? group by all",
-                [dataset.table],
+                [dataset.name],
             ).fetchall()
         }
 
@@ -218,8 +252,10 @@ class _Load:
             sequence = self._sequence
             self._replace(day)
         self._connection.execute(
-            "insert into operations.data_load_times values (?, ?, ?, ?, ?, ?, ?)",
-            [self._dataset.table, day.day, sequence, day.row_count, day.digest, day.data_as_of, self._now],
+            "insert into operations.data_load_times "
+            "(dataset, partition_date, load_sequence, row_count, digest, data_as_of, landed_at) "
+            "values (?, ?, ?, ?, ?, ?, ?)",
+            [self._dataset.name, day.day, sequence, day.row_count, day.digest, day.data_as_of, self._now],
         )
         return LoadResult(day.day, sequence, day.row_count, is_changed, time.perf_counter() - started)
 

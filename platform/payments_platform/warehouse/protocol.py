@@ -3,7 +3,7 @@
 Belongs here: the protocol, its records and typed errors, the bookkeeping tables. Does not: SQL of one engine.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final, Protocol
@@ -20,13 +20,25 @@ BOOKKEEPING: Final = (
     )""",
     """create table if not exists operations.data_load_times (
         dataset varchar not null, partition_date date not null, load_sequence bigint not null,
-        row_count bigint not null, digest varchar not null,
-        data_as_of timestamp with time zone not null, landed_at timestamp with time zone not null
+        row_count bigint, digest varchar,
+        data_as_of timestamp with time zone not null, landed_at timestamp with time zone not null,
+        passed_at timestamp with time zone
+    )""",
+    """create table if not exists operations.model_builds (
+        model varchar not null, load_sequence bigint not null, built_at timestamp with time zone not null
     )""",
     """create table if not exists operations.judged_models (
         model varchar not null, contract varchar not null, load_sequence bigint not null,
         judged_at timestamp with time zone not null
     )""",
+)
+# A warehouse whose landing times named tables without their zone: what it holds was loaded and then judged.
+UPGRADES: Final = (
+    "alter table operations.data_load_times add column if not exists passed_at timestamp with time zone",
+    "alter table operations.data_load_times alter column row_count drop not null",
+    "alter table operations.data_load_times alter column digest drop not null",
+    """update operations.data_load_times set dataset = 'landing/' || dataset, passed_at = landed_at
+        where not contains(dataset, '/')""",
 )
 
 
@@ -108,6 +120,27 @@ class Warehouse(Protocol):
 
     def record_judged(self, judged: Sequence[tuple[Dataset, int]], *, now: datetime) -> None:
         """Remember that the rows of these models met their contracts up to a load_sequence."""
+
+    def record_landing(self, landing: Dataset, days: Sequence[date], *, is_passed: bool, now: datetime) -> None:
+        """Remember what the checks said of these days of a landing table: a day that failed them is not there."""
+
+    def highest_load(self) -> int:
+        """The load_sequence of the last load that brought something; 0 for none. A build holds all up to it."""
+
+    def record_builds(self, models: Sequence[Dataset], load_sequence: int, *, now: datetime) -> None:
+        """Remember up to which load these models have been built."""
+
+    def record_model_days(self, reads: Mapping[str, Sequence[str]], *, now: datetime) -> None:
+        """Give models that passed their checks, each by the landing tables it reads, a row for each day they hold.
+
+        A day counts when all that the model reads of it had landed and passed before the model was built.
+        """
+
+    def record_lake_days(self, days: pl.DataFrame) -> None:
+        """Keep the landing times of lake days beside those of the warehouse. Safe to repeat."""
+
+    def load_times(self) -> pl.DataFrame:
+        """The latest landing of each dataset and day (``load_times.SCHEMA``), as of the last commit. Never waits."""
 
     def digest(self, relation: str, exclude: Sequence[str] = ()) -> str:
         """Order-free fingerprint of a table's rows; equal content gives equal text on the same engine version."""

@@ -59,6 +59,7 @@ def lake_assets(
     reads: Mapping[str, Dataset] | None = None,
     deps: Sequence[dg.AssetKey] = (),
     resources: AbstractSet[str] = frozenset(),
+    pool: str | None = None,
 ) -> Callable[[DaysLogic], dg.AssetsDefinition]:
     """Make one op that writes ``outputs`` (kept in one manifest a day) from ``reads``.
 
@@ -77,6 +78,7 @@ def lake_assets(
             backfill_policy=IN_RANGES,
             required_resource_keys={LAKE, LAKE_IO, *resources},
             retry_policy=RETRY,
+            pool=pool,
             op_tags={"zone": outputs[0].zone},
         )
         @explained

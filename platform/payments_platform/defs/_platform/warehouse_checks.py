@@ -3,7 +3,7 @@
 Belongs here: which rows are read, a batch at a time. Does not: the rules (contracts/), dbt's own tests.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -59,20 +59,25 @@ def landing_check(landing: Dataset) -> dg.AssetChecksDefinition:
     )
     @explained
     def op(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        warehouse: Warehouse = context.resources.warehouse
         days = days_of(context.op_execution_context.run.tags)
         condition = f"partition_date between date '{days[0]}' and date '{days[-1]}'"
-        yield _result(context.resources.warehouse, landing, condition)[0]
+        result, _ = _result(warehouse, landing, condition)
+        # Loaded is not yet there: what failed its checks is owed as if it had never come.
+        warehouse.record_landing(landing, days, is_passed=result.passed, now=datetime.now(UTC))
+        yield result
 
     return op
 
 
-def model_checks(models: Sequence[Dataset]) -> dg.AssetChecksDefinition:
+def model_checks(models: Sequence[Dataset], landing: Mapping[str, Sequence[str]]) -> dg.AssetChecksDefinition:
     """One check per model, in one op after dbt: whole small models, of those that grow what nobody has judged yet.
 
     The warehouse remembers up to which load_sequence a model's rows have met its contract. Each check reads all above,
     however many loads that were, and moves the mark when it passes; what failed is read again until it is mended. A row
     that a build wrote anew without a load of its own (another key of a dimension, a count of disputes) is held by the
-    warehouse's constraints and dbt's tests, over whole tables.
+    warehouse's constraints and dbt's tests, over whole tables. ``landing`` names the landing tables that each model is
+    made from: a model that passed holds the days of which they all had landed when it was built.
     """
 
     @dg.multi_asset_check(
@@ -90,16 +95,18 @@ def model_checks(models: Sequence[Dataset]) -> dg.AssetChecksDefinition:
         warehouse: Warehouse = context.resources.warehouse
         keys = {check.asset_key for check in context.selected_asset_check_keys}
         chosen = [model for model in models if key_of(model) in keys]
-        marks, passed = warehouse.judged(chosen), []
+        marks, passed, good = warehouse.judged(chosen), [], {}
         for model in chosen:
             mark = marks[model.name]
             # 0 is no load's: inferred members, which come and go with what names them.
             unjudged = f"{_SEQUENCE} > {mark} or {_SEQUENCE} = 0"
             condition = unjudged if mark and _SEQUENCE in model.names else "true"
             result, highest = _result(warehouse, model, condition)
-            if result.passed and highest > mark:
-                passed.append((model, highest))
+            if result.passed:
+                good[model.name] = landing[model.name]
+                passed += [(model, highest)] if highest > mark else []
             yield result
         warehouse.record_judged(passed, now=datetime.now(UTC))
+        warehouse.record_model_days(good, now=datetime.now(UTC))
 
     return op

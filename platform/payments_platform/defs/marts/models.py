@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
 
-from payments_platform.contracts.catalogue import DATASETS, of_zone
+from payments_platform.contracts.catalogue import DATASETS, dataset, of_zone
 from payments_platform.defs._platform.failures import RETRY, explained
 from payments_platform.defs._platform.resources import WAREHOUSE_POOL
 from payments_platform.defs._platform.specs import USED_BY, contract_metadata
@@ -16,6 +17,7 @@ from payments_platform.defs._platform.warehouse_checks import model_checks
 from payments_platform.errors import ExplainedError
 from payments_platform.settings import load_settings
 from payments_platform.vocabulary import DBT_ZONES, TEAM_OF_ZONE
+from payments_platform.warehouse.protocol import Warehouse
 
 DBT_PROJECT = Path(__file__).parents[4] / "dbt"
 MANIFEST = DBT_PROJECT / "target" / "manifest.json"
@@ -95,6 +97,26 @@ class ContractTranslator(DagsterDbtTranslator):
         )
 
 
+def landing_of_models(manifest: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """By model, the landing tables that it is made from, however far back; all of them for one that reads none.
+
+    A model without an input (a calendar) covers the days that a build covers.
+    """
+    every = tuple(landing.name for landing in of_zone("landing"))
+    found: dict[str, frozenset[str]] = {}
+
+    def of(unique_id: str) -> frozenset[str]:
+        if unique_id in manifest["sources"]:
+            return frozenset({f"landing/{manifest['sources'][unique_id]['name']}"})
+        if unique_id not in found:
+            parents = manifest["nodes"][unique_id]["depends_on"]["nodes"]
+            found[unique_id] = frozenset[str]().union(*(of(parent) for parent in parents))
+        return found[unique_id]
+
+    models = {key: node for key, node in manifest["nodes"].items() if node["resource_type"] == "model"}
+    return {f"{node['fqn'][1]}/{node['name']}": tuple(sorted(of(key))) or every for key, node in models.items()}
+
+
 PARSED: Final = _manifest()
 
 
@@ -107,7 +129,9 @@ PARSED: Final = _manifest()
     retry_policy=RETRY,
 )
 @explained
-def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
+def dbt_models(
+    context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: dg.ResourceParam[Warehouse]
+) -> Iterator[Any]:
     """Run ``dbt build``: models and their tests in order; a failed error-severity test stops what reads the model.
 
     Unit tests judge the SQL and not the data, so they run in the test suite and not each night. A test between two
@@ -117,7 +141,13 @@ def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterat
     # Beside the file it builds, and the same each time: what dbt parsed once need not be parsed again.
     artifacts = load_settings().warehouse_path.parent / "dbt"
     refuse_other_models(PARSED)
-    yield from known_events(dbt.cli(build, context=context, target_path=artifacts).stream())
+    # Asked before dbt looks: what lands meanwhile is not in every model.
+    landed, built = warehouse.highest_load(), set[dg.AssetKey]()
+    for event in known_events(dbt.cli(build, context=context, target_path=artifacts).stream()):
+        if isinstance(event, dg.Output):
+            built.add(context.asset_key_for_output(event.output_name))
+        yield event
+    warehouse.record_builds([dataset(key.to_user_string()) for key in built], landed, now=datetime.now(UTC))
 
 
-models_checks = model_checks([model for zone in DBT_ZONES for model in of_zone(zone)])
+models_checks = model_checks([model for zone in DBT_ZONES for model in of_zone(zone)], landing_of_models(PARSED))

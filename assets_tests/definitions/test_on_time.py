@@ -1,0 +1,110 @@
+"""The sensor and the check that say to Dagster which datasets are late.
+
+Belongs here: what reaches the asset graph. Does not: what late means (unit/test_freshness), what is there
+(unit/test_evidence).
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from assets_tests.fakes.storage import MemoryStorage
+from payments_platform.contracts.catalogue import WATCHED, dataset
+from payments_platform.contracts.sample import sample
+from payments_platform.definitions import defs
+from payments_platform.defs.operations.on_time import evaluation, freshness, freshness_now
+from payments_platform.lake.partitions import Lake
+from payments_platform.operations.on_time import EVENTS_AT_ONCE
+from payments_platform.vocabulary import days_between
+from payments_platform.warehouse.load_times import SCHEMA
+
+REPOSITORY = defs.get_repository_def()
+RATES = dataset("raw/exchange_rates")
+
+
+class Record:
+    """A warehouse of which only the record of loads is asked."""
+
+    def __init__(self) -> None:
+        self.loads = pl.DataFrame(schema=SCHEMA)
+
+    def load_times(self) -> pl.DataFrame:
+        return self.loads
+
+
+@pytest.fixture
+def lake() -> Iterator[Lake]:
+    """A lake without a day, in an environment that owes every day of the settings."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PAYMENTS_ENVIRONMENT", "production")
+        yield Lake(MemoryStorage())
+
+
+def tick(lake: Lake, cursor: str | None) -> dg.SensorResult:
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(
+            instance=instance,
+            cursor=cursor,
+            repository_def=REPOSITORY,
+            resources={"lake": lake, "warehouse": Record()},
+        )
+        result = freshness(context)
+    assert isinstance(result, dg.SensorResult)
+    return result
+
+
+def evaluations(result: dg.SensorResult) -> list[dg.AssetCheckEvaluation]:
+    return [event for event in result.asset_events if isinstance(event, dg.AssetCheckEvaluation)]
+
+
+@pytest.mark.row("X4", "C5")
+def test_the_sensor_fails_what_was_never_built_and_starts_no_run(lake: Lake) -> None:
+    """A platform that was installed and never delivered is red, without a single event of its own."""
+    cursor, seen = None, set[str]()
+    for _ in range(-(-len(WATCHED) // EVENTS_AT_ONCE)):
+        result = tick(lake, cursor)
+        cursor = result.cursor
+        assert not result.run_requests
+        assert {it.passed for it in evaluations(result)} == {False}
+        seen |= {it.asset_key.to_user_string() for it in evaluations(result)}
+    assert seen == {it.name for it in WATCHED}
+    assert evaluations(tick(lake, cursor)) == []
+
+
+@pytest.mark.row("X4")
+def test_a_dataset_that_is_healed_is_said_once(lake: Lake) -> None:
+    cursor = None
+    for _ in range(3):
+        cursor = tick(lake, cursor).cursor
+    today = datetime.now(UTC).date()
+    for day in days_between(today - timedelta(days=40), today):
+        lake.write(day, {RATES: sample(RATES, 1)}, code_version="test", now=datetime.now(UTC))
+        lake.set_verdict(RATES, day, "passed")
+    result = tick(lake, cursor)
+    said = [(it.asset_key.to_user_string(), it.passed) for it in evaluations(result)]
+    assert (RATES.name, True) in said
+    # What waited for it names another cause now; nothing else became well.
+    assert [name for name, passed in said if passed] == [RATES.name]
+    assert evaluations(tick(lake, result.cursor)) == []
+
+
+@pytest.mark.row("C5")
+def test_a_late_table_is_an_error_and_one_that_is_bound_to_be_late_a_warning(lake: Lake) -> None:
+    (late, *_) = freshness_now(REPOSITORY, lake, Record(), datetime.now(UTC))  # type: ignore[arg-type]
+    shown = evaluation(late)
+    assert (late.state, shown.passed, shown.severity) == ("FAIL", False, dg.AssetCheckSeverity.ERROR)
+    assert shown.check_name == "on_time"
+    assert {"since", "due_at", "missing", "missing_count", "owner", "causes"} <= set(shown.metadata)
+
+
+@pytest.mark.row("X4")
+def test_the_cause_is_found_along_the_asset_graph(lake: Lake) -> None:
+    """Seventy late tables and nothing built: the causes are what is extracted, and nothing between."""
+    found = {it.dataset: it for it in freshness_now(REPOSITORY, lake, Record(), datetime.now(UTC))}  # type: ignore[arg-type]
+    causes = set(found["aggregates/merchant_daily"].causes)
+    assert "raw/transactions" in causes
+    assert {name.split("/")[0] for name in causes} == {"raw"}
+    assert found["raw/transactions"].causes == ()
