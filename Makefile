@@ -25,7 +25,7 @@ FROM ?=
 TO ?=
 ARGS ?=
 
-.PHONY: help setup demo test test-all lint types format up down reset clean status ui simulate backfill bench-batch bench-oltp bench-stream bench-stream-processor test-faults lock pins docs pictures
+.PHONY: help setup demo test test-all lint types format up down reset clean status ui simulate backfill bench-batch bench-oltp bench-freshness bench-stream bench-stream-processor test-faults lock pins docs pictures
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -98,6 +98,9 @@ bench-oltp: setup ## Time payment commits at 500 a second with the replica attac
 bench-stream-processor: setup ## Time the stream processor beside its broker, one and two workers, and Quix Streams
 	@bash .ci/peer stream
 	@$(VENV)/python -m benchmarks.bench_stream_processor $(ARGS)
+
+bench-freshness: setup ## Time a tick of the freshness sensor over 200 assets x 400 partitions, records in PostgreSQL
+	@$(VENV)/python -m benchmarks.bench_freshness_tick $(ARGS)
 
 test-faults: setup ## Kill at 30 seeded points, fill the disk, stop the replica …: print what the next run made of it
 	$(PYTEST) -m "faults" assets_tests/faults/test_kills.py assets_tests/faults/test_misfortunes.py $(ARGS)

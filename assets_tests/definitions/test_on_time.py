@@ -13,10 +13,12 @@ import pytest
 
 from assets_tests.fakes.storage import MemoryStorage
 from payments_platform.contracts.catalogue import WATCHED, dataset
+from payments_platform.contracts.due import MaxAge
 from payments_platform.contracts.sample import sample
 from payments_platform.definitions import defs
-from payments_platform.defs.operations.on_time import evaluation, freshness, freshness_now
+from payments_platform.defs.operations.on_time import evaluation, freshness, freshness_now, newest_of
 from payments_platform.lake.partitions import Lake
+from payments_platform.operations.freshness import Freshness
 from payments_platform.operations.on_time import EVENTS_AT_ONCE
 from payments_platform.vocabulary import days_between
 from payments_platform.warehouse.load_times import SCHEMA
@@ -56,6 +58,11 @@ def tick(lake: Lake, cursor: str | None) -> dg.SensorResult:
     return result
 
 
+def now_of(lake: Lake) -> list[Freshness]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        return freshness_now(REPOSITORY, instance, lake, Record(), datetime.now(UTC))  # type: ignore[arg-type]
+
+
 def evaluations(result: dg.SensorResult) -> list[dg.AssetCheckEvaluation]:
     return [event for event in result.asset_events if isinstance(event, dg.AssetCheckEvaluation)]
 
@@ -93,7 +100,7 @@ def test_a_dataset_that_is_healed_is_said_once(lake: Lake) -> None:
 
 @pytest.mark.row("C5")
 def test_a_late_table_is_an_error_and_one_that_is_bound_to_be_late_a_warning(lake: Lake) -> None:
-    (late, *_) = freshness_now(REPOSITORY, lake, Record(), datetime.now(UTC))  # type: ignore[arg-type]
+    (late, *_) = now_of(lake)
     shown = evaluation(late)
     assert (late.state, shown.passed, shown.severity) == ("FAIL", False, dg.AssetCheckSeverity.ERROR)
     assert shown.check_name == "on_time"
@@ -103,8 +110,37 @@ def test_a_late_table_is_an_error_and_one_that_is_bound_to_be_late_a_warning(lak
 @pytest.mark.row("X4")
 def test_the_cause_is_found_along_the_asset_graph(lake: Lake) -> None:
     """Seventy late tables and nothing built: the causes are what is extracted, and nothing between."""
-    found = {it.dataset: it for it in freshness_now(REPOSITORY, lake, Record(), datetime.now(UTC))}  # type: ignore[arg-type]
+    found = {it.dataset: it for it in now_of(lake)}
     causes = set(found["aggregates/merchant_daily"].causes)
     assert "raw/transactions" in causes
     assert {name.split("/")[0] for name in causes} == {"raw"}
     assert found["raw/transactions"].causes == ()
+
+
+@pytest.mark.row("X4")
+def test_a_stream_that_nobody_started_is_late_where_automation_runs_alone(lake: Lake) -> None:
+    """A laptop without the stream owes none, nor what is made from it; in production silence is the fault."""
+    owed = {it.dataset: it.state for it in now_of(lake)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PAYMENTS_ENVIRONMENT", "local")
+        tried = {it.dataset for it in now_of(lake)}
+    assert owed["search/transactions"] == "FAIL"
+    streams = {it.name for it in WATCHED if isinstance(it.deadline, MaxAge)}
+    assert set(owed) - tried == streams | {"operations/stream_reconciliation"}
+
+
+@pytest.mark.row("X4")
+def test_a_stream_is_as_old_as_it_was_last_seen_to_move(lake: Lake) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.report_runless_asset_event(dg.AssetObservation(dg.AssetKey(["search", "transactions"])))
+        now = datetime.now(UTC)
+        newest = newest_of(instance)
+        (found,) = [
+            it
+            for it in freshness_now(REPOSITORY, instance, lake, Record(), now)  # type: ignore[arg-type]
+            if it.dataset == "search/transactions"
+        ]
+    seen = newest["search/transactions"]
+    assert seen is not None
+    assert abs(seen - now) < timedelta(seconds=10)
+    assert found.state == "PASS"

@@ -92,7 +92,6 @@ def _daily(hours: int, minutes: int = 0) -> Due:
 # The zones of the daily job, one after the other as long as each phase may take (operations/phases.py).
 DEADLINE_OF_ZONE: Final[Mapping[Zone, Deadline]] = {
     "oltp": NotDue("the source is live; what it holds of a day is judged where it is extracted"),
-    "streams": MaxAge(timedelta(seconds=60)),
     "raw": _daily(3),
     "clean": _daily(3, 30),
     "quarantine": _daily(3, 30),
@@ -102,8 +101,10 @@ DEADLINE_OF_ZONE: Final[Mapping[Zone, Deadline]] = {
     "intermediate": _daily(6),
     "marts": _daily(6),
     "aggregates": _daily(6),
-    "documents": MaxAge(timedelta(seconds=60)),
-    "search": MaxAge(timedelta(seconds=60)),
+    # Looked at every minute, and told of when they moved.
+    "streams": MaxAge(timedelta(minutes=5)),
+    "documents": MaxAge(timedelta(minutes=5)),
+    "search": MaxAge(timedelta(minutes=5)),
     "features": Due("hour", timedelta(minutes=30)),
     "models": Due("week", timedelta(days=1)),
     "governance": Due("month", timedelta(days=1)),

@@ -52,12 +52,12 @@ quality_report_of_a_failed_run = dg.define_asset_job(
 )
 stream_window_checks = dg.define_asset_job(
     "stream_window_checks",
-    selection=dg.AssetSelection.checks_for_assets(dg.AssetKey(["raw", "transactions_stream"])),
+    selection=dg.AssetSelection.checks_for_assets(dg.AssetKey(["raw", "transactions_stream"])) - PUNCTUALITY,
     description="The checks of the stream's windows; a sensor asks for one run for many windows.",
 )
 stream_reconciliation_of_the_day = dg.define_asset_job(
     "stream_reconciliation_of_the_day",
-    selection=dg.AssetSelection.assets("operations/stream_reconciliation"),
+    selection=dg.AssetSelection.assets("operations/stream_reconciliation") - PUNCTUALITY,
     description="The day's payments in the stream beside the day's extraction, once both are complete.",
 )
 

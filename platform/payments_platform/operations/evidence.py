@@ -50,23 +50,28 @@ def facts(
     load_times: pl.DataFrame,
     days: Sequence[date],
     *,
-    newest: Mapping[str, datetime] | None = None,
+    newest: Mapping[str, datetime | None] | None = None,
 ) -> list[Watched]:
     """What is known of each dataset that can be late, for the days given (in order).
 
     ``reads`` says by name what each is made from; ``load_times`` is the warehouse's record (``Warehouse.load_times``);
-    ``newest`` the time of the newest data of each stream that somebody watches, and the others are left out.
+    ``newest`` the time of the newest data of each stream that runs here (None: of one that never brought any). The
+    others, and what is made from them, are left out: where no stream runs nobody waits for it.
     A day counts when its manifest passed, or in the warehouse when its latest load passed its checks.
     """
     in_warehouse = _warehouse_days(load_times, days)
     in_lake: dict[str, dict[datetime, Landed]] = {}
-    found = []
+    streams, found = newest or {}, []
+    datasets = tuple(datasets)
+    absent = {it.name for it in datasets if isinstance(it.deadline, MaxAge) and it.name not in streams}
     for dataset in datasets:
+        if dataset.name in absent or absent & set(reads.get(dataset.name, ())):
+            continue
         plain = Watched(
             dataset.name, TEAM_OF_ZONE[dataset.key[0]], dataset.deadline, tuple(reads.get(dataset.name, ()))
         )
-        if isinstance(dataset.deadline, MaxAge) and dataset.name in (newest or {}):
-            found.append(replace(plain, newest=(newest or {})[dataset.name]))
+        if isinstance(dataset.deadline, MaxAge):
+            found.append(replace(plain, newest=streams[dataset.name]))
         elif isinstance(dataset.deadline, Due) and dataset.zone in LAKE_ZONES:
             kept = keeper(dataset)
             if kept.name not in in_lake:

@@ -3,13 +3,14 @@
 Belongs here: the check, the sensor, what is said again and when. Does not: what late means (operations/freshness.py).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
 
 from payments_platform.contracts.catalogue import WATCHED, dataset, of_zone
 from payments_platform.contracts.dataset import Dataset
+from payments_platform.contracts.due import MaxAge
 from payments_platform.defs._platform.failures import RETRY, explained
 from payments_platform.defs._platform.resources import LAKE, WAREHOUSE
 from payments_platform.defs._platform.specs import key_of
@@ -24,16 +25,43 @@ from payments_platform.warehouse.protocol import Warehouse
 
 
 def freshness_now(
-    repository: dg.RepositoryDefinition, lake: Lake, warehouse: Warehouse, now: datetime
+    repository: dg.RepositoryDefinition,
+    instance: dg.DagsterInstance,
+    lake: Lake,
+    warehouse: Warehouse,
+    now: datetime,
 ) -> list[Freshness]:
     """The state of every watched dataset at a given time, from what is there now."""
-    return freshness_of(watched_of(repository, lake, warehouse, now), lake, now)
+    watched = watched_of(repository, lake, warehouse, now, newest=newest_of(instance))
+    return freshness_of(watched, lake, now)
 
 
-def watched_of(repository: dg.RepositoryDefinition, lake: Lake, warehouse: Warehouse, now: datetime) -> list[Watched]:
+def watched_of(
+    repository: dg.RepositoryDefinition,
+    lake: Lake,
+    warehouse: Warehouse,
+    now: datetime,
+    *,
+    newest: Mapping[str, datetime | None],
+) -> list[Watched]:
     """What is known of every watched dataset; what it reads is taken from the graph."""
     reads = {it.name: _reads(repository, it) for it in WATCHED}
-    return facts(WATCHED, reads, lake, warehouse.load_times(), days_looked_at(now))
+    return facts(WATCHED, reads, lake, warehouse.load_times(), days_looked_at(now), newest=newest)
+
+
+def newest_of(instance: dg.DagsterInstance) -> dict[str, datetime | None]:
+    """When each stream was last seen to move, as the sensors that look at them have told.
+
+    Where automation runs, a stream that was never seen counts as one without data; elsewhere nobody has started it.
+    """
+    seen = {it.name: _last_seen(instance, key_of(it)) for it in WATCHED if isinstance(it.deadline, MaxAge)}
+    is_owed = AUTOMATIC[load_settings().environment]
+    return {name: at for name, at in seen.items() if at is not None or is_owed}
+
+
+def _last_seen(instance: dg.DagsterInstance, key: dg.AssetKey) -> datetime | None:
+    found = (*instance.fetch_materializations(key, limit=1).records, *instance.fetch_observations(key, limit=1).records)
+    return max((datetime.fromtimestamp(record.timestamp, UTC) for record in found), default=None)
 
 
 def freshness_of(watched: Sequence[Watched], lake: Lake, now: datetime) -> list[Freshness]:
@@ -83,9 +111,9 @@ def evaluation(found: Freshness) -> dg.AssetCheckEvaluation:
 @explained
 def on_time_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
     """Look now, when a person asks; the sensor looks all the time."""
-    repository = context.repository_def
+    repository, instance = context.repository_def, context.instance
     lake, warehouse = context.resources.lake, context.resources.warehouse
-    for found in freshness_now(repository, lake, warehouse, datetime.now(UTC)):
+    for found in freshness_now(repository, instance, lake, warehouse, datetime.now(UTC)):
         it = evaluation(found)
         if it.asset_check_key in context.selected_asset_check_keys:
             yield dg.AssetCheckResult(
@@ -114,7 +142,7 @@ def freshness(
         raise dg.DagsterInvariantViolationError("the sensor needs the definitions that it is part of")
     said = Said.from_json(context.cursor)
     now = said.steady(datetime.now(UTC))
-    found = freshness_now(context.repository_def, lake, warehouse, now)
+    found = freshness_now(context.repository_def, context.instance, lake, warehouse, now)
     chosen = to_say(found, said, now)
     return dg.SensorResult(
         asset_events=[evaluation(it) for it in chosen], cursor=said.after(chosen, found, now).to_json()
