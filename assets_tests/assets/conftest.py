@@ -67,10 +67,14 @@ def materialize(
 def _of_the_day(it: Any) -> bool:  # noqa: ANN401 - whatever definitions hold
     """Whether the daily job may run it: not what looks at streams, which are away here, nor what says who is late."""
     keys = {*getattr(it, "keys", ()), *(check.asset_key for check in getattr(it, "check_keys", ()))}
-    return STREAMS not in getattr(it, "required_resource_keys", ()) and it is not on_time_checks and RAW_STREAM not in keys
+    return (
+        STREAMS not in getattr(it, "required_resource_keys", ())
+        and it is not on_time_checks
+        and not keys & OF_THE_STREAM
+    )
 
 
-RAW_STREAM = dg.AssetKey(["raw", "transactions_stream"])
+OF_THE_STREAM = {dg.AssetKey(["raw", "transactions_stream"]), dg.AssetKey(["operations", "stream_reconciliation"])}
 RUN = [it for it in (*(defs.assets or ()), *(defs.asset_checks or ())) if _of_the_day(it)]
 
 
