@@ -67,11 +67,8 @@ def materialize(
 def _of_the_day(it: Any) -> bool:  # noqa: ANN401 - whatever definitions hold
     """Whether the daily job may run it: not what looks at streams, which are away here, nor what says who is late."""
     keys = {*getattr(it, "keys", ()), *(check.asset_key for check in getattr(it, "check_keys", ()))}
-    return (
-        STREAMS not in getattr(it, "required_resource_keys", ())
-        and it is not on_time_checks
-        and not keys & OF_THE_STREAM
-    )
+    asks_streams = STREAMS in getattr(it, "required_resource_keys", ())
+    return not (asks_streams or it is on_time_checks or keys & OF_THE_STREAM)
 
 
 OF_THE_STREAM = {dg.AssetKey(["raw", "transactions_stream"]), dg.AssetKey(["operations", "stream_reconciliation"])}
