@@ -72,7 +72,7 @@ def _of_the_day(it: Any) -> bool:  # noqa: ANN401 - whatever definitions hold
 
 
 OF_THE_STREAM = {dg.AssetKey(["raw", "transactions_stream"]), dg.AssetKey(["operations", "stream_reconciliation"])}
-RUN = [it for it in (*(defs.assets or ()), *(defs.asset_checks or ())) if _of_the_day(it)]
+RUN: list[Any] = [it for it in (*(defs.assets or ()), *(defs.asset_checks or ())) if _of_the_day(it)]
 
 
 class Platform:
