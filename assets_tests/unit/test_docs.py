@@ -12,10 +12,10 @@ from payments_platform.documentation.markdown import NOTHING, code, table
 
 NAMES = ("catalogue.md", "conflicts.md", "coverage.md", "packages.md", "requirements.md", "roadmap.md", "settings.md")
 SMALL = {
-    "raw/a": AssetFacts((), ("team-a",), "06:00 UTC of the next day"),
-    "clean/a": AssetFacts(("raw/a",), ("team-a",), "06:00 UTC of the next day"),
-    "clean/b": AssetFacts(("raw/a",), ("team-a",), "06:00 UTC of the next day"),
-    "curated/a": AssetFacts(("clean/a",), ("team-b",), "06:00 UTC of the next day"),
+    "raw/a": AssetFacts((), ("team-a",), "03:30 UTC of the next day"),
+    "clean/a": AssetFacts(("raw/a",), ("team-a",), "03:30 UTC of the next day"),
+    "clean/b": AssetFacts(("raw/a",), ("team-a",), "03:30 UTC of the next day"),
+    "curated/a": AssetFacts(("clean/a",), ("team-b",), "03:30 UTC of the next day"),
 }
 
 
@@ -74,7 +74,7 @@ def test_an_asset_reads_what_the_graph_says() -> None:
     known = facts()
     assert known["clean/transactions"].reads == ("quarantine/repairs", "raw/transactions")
     assert known["curated/transactions"] != replace(known["curated/transactions"], reads=())
-    assert known["clean/transactions"].due == "06:00 UTC of the next day"
+    assert known["clean/transactions"].due == "03:30 UTC of the next day"
 
 
 def test_a_bar_in_a_cell_does_not_start_another_cell() -> None:
