@@ -84,7 +84,7 @@ def test_the_sensor_fails_what_was_never_built_and_starts_no_run(lake: Lake) -> 
 @pytest.mark.row("X4")
 def test_a_dataset_that_is_healed_is_said_once(lake: Lake) -> None:
     cursor = None
-    for _ in range(3):
+    for _ in range(-(-len(WATCHED) // EVENTS_AT_ONCE)):
         cursor = tick(lake, cursor).cursor
     today = datetime.now(UTC).date()
     for day in days_between(today - timedelta(days=40), today):

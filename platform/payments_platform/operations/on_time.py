@@ -12,7 +12,7 @@ from typing import Any, Final
 from payments_platform.operations.freshness import Freshness, State
 
 # The event log takes 50 to 70 events a second; a burst leaves room for what runs write.
-EVENTS_AT_ONCE: Final = 40
+EVENTS_AT_ONCE: Final = 25
 # Said again though nothing changed, so that a person sees that somebody still looks.
 HEARTBEAT: Final = timedelta(hours=6)
 HEARTBEATS_AT_ONCE: Final = 5
