@@ -55,13 +55,20 @@ class Said:
 
 
 def to_say(found: Sequence[Freshness], said: Said, now: datetime) -> list[Freshness]:
-    """What to say now: changes, the worst first, then what was said longest ago. The rest waits for the next look."""
+    """What to say now: changes, then what was said longest ago. The rest waits for the next look.
+
+    Another state goes before another cause or count of the same state, and of these the worse before the better.
+    """
     changed = [it for it in found if said.marks.get(it.dataset, ("", now))[0] != _mark(it)]
-    changed.sort(key=lambda it: _URGENCY[it.state])
+    changed.sort(key=lambda it: (_state_said(said, it) == it.state, _URGENCY[it.state]))
     # Longer ago, or of a time that is yet to come: a clock that was wrong must not silence anyone until then.
     quiet = [it for it in found if it not in changed and not timedelta() <= now - said.marks[it.dataset][1] < HEARTBEAT]
     quiet.sort(key=lambda it: said.marks[it.dataset][1])
     return [*changed[:EVENTS_AT_ONCE], *quiet[:HEARTBEATS_AT_ONCE]]
+
+
+def _state_said(said: Said, it: Freshness) -> str:
+    return said.marks.get(it.dataset, ("", None))[0].partition(" ")[0]
 
 
 def _mark(it: Freshness) -> str:
