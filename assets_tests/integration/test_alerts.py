@@ -4,6 +4,7 @@ Belongs here: what only the real parts show. Does not: the rules (unit/test_aler
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -16,6 +17,9 @@ from payments_platform.cli import app
 from payments_platform.clients.postgres import connect
 from payments_platform.definitions import defs
 from payments_platform.defs.operations.alerts import alerts
+from payments_platform.lake.partitions import Lake
+from payments_platform.lake.storage import LocalStorage
+from payments_platform.warehouse.duckdb import DuckDBWarehouse
 
 pytestmark = pytest.mark.integration
 
@@ -43,33 +47,41 @@ def breaking() -> None:
     breaks()
 
 
-def evaluated(instance: dg.DagsterInstance) -> str:
-    context = dg.build_sensor_context(instance=instance, repository_def=defs.get_repository_def())
+def evaluated(instance: dg.DagsterInstance, folder: Path) -> str:
+    """One evaluation over a lake and a warehouse of the test's own."""
+    places = {"lake": Lake(LocalStorage(folder / "lake")), "warehouse": DuckDBWarehouse(folder / "warehouse.duckdb")}
+    context = dg.build_sensor_context(instance=instance, repository_def=defs.get_repository_def(), resources=places)
     skipped = alerts(context)
     assert isinstance(skipped, dg.SkipReason)
+    assert "cannot be asked" not in str(skipped.skip_message)
     return str(skipped.skip_message)
 
 
-@pytest.mark.row("A3", "C7")
-def test_a_run_that_failed_is_in_slack_after_the_next_evaluation_and_only_once(
-    empty_alerts: Stack, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.row("A3", "C7", "X4")
+def test_an_empty_platform_is_one_message_and_a_run_that_failed_another(
+    empty_alerts: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with slack_server() as slack, dg.DagsterInstance.ephemeral() as instance:
+    """Every dataset is late for one cause, that nothing was ever built: eighty messages would hide the run's."""
+    with slack_server() as slack, dg.instance_for_test() as instance:
         monkeypatch.setenv("SLACK_WEBHOOK_URL", f"{slack.url}services/T0/B0/x")
-        assert evaluated(instance).startswith("0 open")
+        evaluated(instance, tmp_path)
+        late = [block["text"]["text"] for block in slack.taken[0]["blocks"]]
+        assert (len(slack.taken), sum("was due at" in text for text in late)) == (1, 40)
+        assert late[-1].startswith("… and ")
         breaking.execute_in_process(instance=instance, raise_on_error=False)
-        assert [evaluated(instance)[:6] for _ in range(3)] == ["1 open"] * 3
-    assert len(slack.taken) == 1
-    text = slack.taken[0]["blocks"][1]["text"]["text"]
+        for _ in range(3):
+            evaluated(instance, tmp_path)
+    assert len(slack.taken) == 2
+    text = slack.taken[1]["blocks"][1]["text"]["text"]
     for part in ("daily_upkeep", "breaks failed", "data-platform", "run_failed.md"):
         assert part in text
 
 
 @pytest.mark.row("A3")
-def test_without_credentials_the_alert_is_kept_and_listed(empty_alerts: Stack) -> None:
-    with dg.DagsterInstance.ephemeral() as instance:
+def test_without_credentials_the_alert_is_kept_and_listed(empty_alerts: Stack, tmp_path: Path) -> None:
+    with dg.instance_for_test() as instance:
         breaking.execute_in_process(instance=instance, raise_on_error=False)
-        evaluated(instance)
+        evaluated(instance, tmp_path)
     runner = CliRunner()
     listed, sent = (runner.invoke(app, ["alerts", name, "--format", "json"]) for name in ("list", "messages"))
     assert '"rule": "run_failed"' in listed.stdout

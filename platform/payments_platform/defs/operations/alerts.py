@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 
 from payments_platform.defs._platform.instance_facts import automation_facts, run_facts
+from payments_platform.defs.operations.on_time import freshness_now
+from payments_platform.lake.partitions import Lake
 from payments_platform.operations.alerts.run_sources import of_automation, of_runs
+from payments_platform.operations.alerts.sources import of_freshness
 from payments_platform.settings import Settings, load_settings
+from payments_platform.warehouse.protocol import Warehouse
 
 if TYPE_CHECKING:
     from payments_platform.operations.alerts.rules import SourceName
@@ -22,13 +26,15 @@ NAME: Final = "alerts"
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=15,
 )
-def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+def alerts(
+    context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake], warehouse: dg.ResourceParam[Warehouse]
+) -> dg.SkipReason:
     """Evaluate once."""
     from payments_platform.operations.alerts.access import beat_if_asked, opened
     from payments_platform.operations.alerts.evaluation import evaluate
 
     settings, now = load_settings(), datetime.now(UTC)
-    with opened(settings, _sources(context, settings), context.log.warning) as alerting:
+    with opened(settings, _sources(context, settings, lake, warehouse), context.log.warning) as alerting:
         done = evaluate(alerting, now)
     if done is None:
         return dg.SkipReason("another process evaluates")
@@ -38,7 +44,9 @@ def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     return dg.SkipReason(f"{len(done.memory.open_alerts)} open{unreadable}{undelivered}")
 
 
-def _sources(context: dg.SensorEvaluationContext, settings: Settings) -> "dict[SourceName, Source]":
+def _sources(
+    context: dg.SensorEvaluationContext, settings: Settings, lake: Lake, warehouse: Warehouse
+) -> "dict[SourceName, Source]":
     """What is asked in this environment."""
     from payments_platform.operations.alerts.access import stream_sources
 
@@ -48,5 +56,6 @@ def _sources(context: dg.SensorEvaluationContext, settings: Settings) -> "dict[S
         **stream_sources(settings),
     }
     if repository is not None:
+        found["freshness"] = lambda now: of_freshness(freshness_now(repository, instance, lake, warehouse, now), now)
         found["automation"] = lambda now: of_automation(automation_facts(instance, repository, besides=NAME), now)
     return found
