@@ -21,6 +21,7 @@ from payments_platform.defs._platform.lake_io import LakeIOManager
 from payments_platform.defs._platform.partitions import RANGE_END, RANGE_START
 from payments_platform.defs._platform.resources import resources
 from payments_platform.defs._platform.streams import STREAMS
+from payments_platform.defs.jobs import EVERYTHING
 from payments_platform.defs.operations.on_time import on_time_checks
 from payments_platform.lake.partitions import Lake
 from payments_platform.lake.paths import keeper
@@ -64,15 +65,12 @@ def materialize(
         )
 
 
-def _of_the_day(it: Any) -> bool:  # noqa: ANN401 - whatever definitions hold
-    """Whether the daily job may run it: not what looks at streams, which are away here, nor what says who is late."""
-    keys = {*getattr(it, "keys", ()), *(check.asset_key for check in getattr(it, "check_keys", ()))}
-    asks_streams = STREAMS in getattr(it, "required_resource_keys", ())
-    return not (asks_streams or it is on_time_checks or keys & OF_THE_STREAM)
+def _is_here(it: Any) -> bool:  # noqa: ANN401 - whatever definitions hold
+    """Whether it can run: not what asks the streams' servers, nor what says who is late."""
+    return STREAMS not in getattr(it, "required_resource_keys", ()) and it is not on_time_checks
 
 
-OF_THE_STREAM = {dg.AssetKey(["raw", "transactions_stream"]), dg.AssetKey(["operations", "stream_reconciliation"])}
-RUN: list[Any] = [it for it in (*(defs.assets or ()), *(defs.asset_checks or ())) if _of_the_day(it)]
+RUN: list[Any] = [it for it in (*(defs.assets or ()), *(defs.asset_checks or ())) if _is_here(it)]
 
 
 class Platform:
@@ -101,7 +99,7 @@ class Platform:
                 RUN,
                 partition_key=days[0].isoformat() if len(days) == 1 else None,
                 resources={"source": source, "dbt": resources()["dbt"], **given},
-                selection=selection,
+                selection=EVERYTHING if selection is None else selection,
                 raise_on_error=False,
                 instance=instance,
                 tags=tags,

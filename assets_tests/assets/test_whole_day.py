@@ -5,12 +5,13 @@ Belongs here: what only the whole graph shows. Does not: one asset alone, ranges
 
 import pytest
 
-from assets_tests.assets.conftest import OF_THE_STREAM, Platform, checks_of, failures_of
+from assets_tests.assets.conftest import Platform, checks_of, failures_of
 from assets_tests.fakes.source import FakeSource
 from payments_platform.contracts.catalogue import WATCHED
 from payments_platform.contracts.columns import SAMPLE_DAY
 from payments_platform.contracts.operations import DATA_LOAD_TIMES
 from payments_platform.definitions import defs
+from payments_platform.defs.jobs import EVERYTHING
 from payments_platform.operations.evidence import facts
 
 GRAPH = defs.resolve_asset_graph()
@@ -24,7 +25,7 @@ def test_a_day_goes_from_the_source_to_the_aggregates_in_one_run(platform: Platf
     assert {name for name, check in checks.items() if not check.passed} == set()
     assert failures_of(result) == []
     made = {event.asset_key for event in result.get_asset_materialization_events()}
-    assert made == {key for key in GRAPH.get_all_asset_keys() if GRAPH.get(key).is_materializable} - OF_THE_STREAM
+    assert made == EVERYTHING.resolve(GRAPH)
     assert {f"{key.to_user_string()}:contract" for key in made if key} <= set(checks)
     count = platform.box.warehouse.query("select sum(transaction_count) as n from aggregates.merchant_daily")
     assert count["n"].item() == platform.landed()[SAMPLE_DAY]
