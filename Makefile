@@ -25,7 +25,7 @@ FROM ?=
 TO ?=
 ARGS ?=
 
-.PHONY: help setup demo test test-all lint types format up down reset clean status ui simulate backfill bench-batch bench-oltp bench-freshness bench-stream bench-stream-processor test-faults lock pins docs pictures
+.PHONY: help setup demo test test-all lint types format up down reset clean status ui simulate backfill bench-batch bench-oltp bench-freshness bench-stream bench-stream-processor test-faults test-stream-faults lock pins docs pictures
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -107,6 +107,10 @@ test-faults: setup ## Kill at 30 seeded points, fill the disk, stop the replica 
 
 bench-stream: setup ## Time payments from their commit to each store at 500 and 5 000 a second, then at rising rates
 	@$(VENV)/python -m benchmarks.bench_stream $(ARGS)
+
+test-stream-faults: setup ## Kill every process of the speed layer at seeded points under load; write what came of it
+	PAYMENTS_FAULT_PAGE=docs/faults.md $(PYTEST) -m "faults" assets_tests/faults/test_stream_kills.py \
+		assets_tests/faults/test_stream_misfortunes.py $(ARGS)
 
 lock: $(INSTALLED) ## Resolve pyproject.toml again: requirements.lock (hashed, no URLs) and requirements.size
 	@bash .ci/lock

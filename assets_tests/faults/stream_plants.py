@@ -54,31 +54,31 @@ def _id(message: Mapping[str, bytes]) -> str:
 
 
 def in_mongodb(settings: Settings) -> Planted:
-    """Documents have their payment's id, so a second copy can only stand under an id that is no payment's."""
-    collection = mongodb_client.connect(settings.mongodb_uri())[DATABASE][COLLECTION]
-    missing, changed, copied = collection.find().sort("_id", 1).limit(3)
-    collection.delete_one({"_id": missing["_id"]})
-    collection.update_one({"_id": changed["_id"]}, {"$set": {"current.status": "pending"}})
-    collection.insert_one({**copied, "_id": NEVER})
-    return {"missing": missing["_id"], "changed": changed["_id"], "phantom": NEVER}
+    """A document's id is its payment's, so a second copy can only stand under an id that is no payment's."""
+    with mongodb_client.connect(settings.mongodb_uri()) as client:
+        collection = client[DATABASE][COLLECTION]
+        missing, changed, copied, model = collection.find().sort("_id", 1).limit(4)
+        collection.delete_one({"_id": missing["_id"]})
+        collection.update_one({"_id": changed["_id"]}, {"$set": {"current.status": "pending"}})
+        collection.insert_one({**copied, "_id": f"{copied['_id']} again"})
+        collection.insert_one({**model, "_id": NEVER, "transaction_id": NEVER})
+    ids = [str(document["_id"]) for document in (missing, changed, copied)]
+    return {**dict(zip(("missing", "changed", "duplicate"), ids, strict=True)), "phantom": NEVER}
 
 
 def in_elasticsearch(settings: Settings) -> Planted:
     """A second copy stands in the index of another day, as a wrong date would bring it."""
-    client = elasticsearch_client.connect(settings.elasticsearch_url())
-    found = client.search(index=PATTERN, size=4, sort=[{"transaction_id": "asc"}])["hits"]["hits"]
-    missing, changed, copied, model = found
-    client.delete(index=missing["_index"], id=missing["_id"])
-    client.index(index=changed["_index"], id=changed["_id"], document={**changed["_source"], "amount_minor": 999_999})
-    client.index(index=f"{PATTERN.rstrip('*')}2026.01.01", id=copied["_id"], document=copied["_source"])
-    client.index(index=model["_index"], id=NEVER, document={**model["_source"], "transaction_id": NEVER})
-    client.indices.refresh(index=PATTERN)
-    names = ("missing", "changed", "duplicate")
-    chosen = (missing, changed, copied)
-    return {
-        **{kind: str(hit["_source"]["transaction_id"]) for kind, hit in zip(names, chosen, strict=True)},
-        "phantom": NEVER,
-    }
+    with elasticsearch_client.connect(settings.elasticsearch_url()) as client:
+        found = client.search(index=PATTERN, size=4, sort=[{"transaction_id": "asc"}])["hits"]["hits"]
+        missing, changed, copied, model = found
+        client.delete(index=missing["_index"], id=missing["_id"])
+        spoiled = {**changed["_source"], "amount_minor": 999_999}
+        client.index(index=changed["_index"], id=changed["_id"], document=spoiled)
+        client.index(index=f"{PATTERN.rstrip('*')}2026.01.01", id=copied["_id"], document=copied["_source"])
+        client.index(index=model["_index"], id=NEVER, document={**model["_source"], "transaction_id": NEVER})
+        client.indices.refresh(index=PATTERN)
+    ids = [str(hit["_source"]["transaction_id"]) for hit in (missing, changed, copied)]
+    return {**dict(zip(("missing", "changed", "duplicate"), ids, strict=True)), "phantom": NEVER}
 
 
 def in_lake(settings: Settings) -> Planted:

@@ -13,7 +13,7 @@ from assets_tests.faults import stream_plants
 from assets_tests.faults.campaign import SEED, SEED_VARIABLE
 from assets_tests.faults.stream_checker import Verdict, settled, topics
 from assets_tests.faults.stream_layer import SpeedLayer, running
-from assets_tests.faults.stream_plan import ROUNDS, TARGETS, Kill, plan
+from assets_tests.faults.stream_plan import ROUNDS, TARGETS, Kill, hurried, plan
 from assets_tests.faults.stream_report import Report
 from assets_tests.faults.stream_run import Bulk, Pressure, carry_out
 from payments_platform.local import stack as local_stack
@@ -65,7 +65,7 @@ def test_a_plan_kills_every_kind_of_process_in_each_round_and_is_the_same_for_th
 @pytest.mark.row("X2", "O9", "S6", "S7", "S9", "E1")
 @pytest.mark.timeout(600, func_only=True)
 def test_every_kind_of_process_killed_once_under_traffic_loses_nothing(layer: SpeedLayer, tmp_path: Path) -> None:
-    report = killed_under_load(layer, plan(SEED, 1), 40, tmp_path)
+    report = killed_under_load(layer, hurried(plan(SEED, 1)), 40, tmp_path)
     assert report.transactions > 0
     assert_whole(report.verdicts)
 
