@@ -21,7 +21,7 @@ import pytest
 from assets_tests.conftest import Stack
 from assets_tests.fakes.changes import PAYMENTS, Row, changed, customer, iso, merchant, payment
 from payments_platform.clients import kafka
-from payments_platform.contracts.streams import TOPICS
+from payments_platform.contracts.streams import LARGEST_MESSAGE, TOPICS
 from payments_platform.streaming.dimension_feed import REFUSED
 from payments_platform.streaming.failures import MessagesRefused
 from payments_platform.streaming.lag import lags_of
@@ -130,6 +130,7 @@ def test_killed_again_and_again_each_change_is_told_once_and_counted_once(probe:
             deadline = time.monotonic() + drawn.uniform(3.5, 6.0)
             while time.monotonic() < deadline:
                 probe.pay(40, late=30)
+                time.sleep(0.05)
             process.send_signal(signal.SIGKILL)
     with probe.worker("probe-1") as process:
         probe.know(customer(f"{probe.customer}_late"))
@@ -201,7 +202,7 @@ NOBODY = pl.DataFrame(schema=REFUSED)
 def test_messages_and_offsets_are_in_effect_together_or_not_at_all(probe: Probe, outbox: str) -> None:
     written = outlet(probe, outbox)
     written.write([event(probe, 1)], NOBODY, {(PAYMENTS, 0): 5})
-    too_large = Outgoing(ANALYTICS_TRANSACTIONS, 0, [b"k"], [b"x" * 2_000_000])
+    too_large = Outgoing(ANALYTICS_TRANSACTIONS, 0, [b"k"], [b"x" * 2 * LARGEST_MESSAGE])
     with pytest.raises(MessagesRefused):
         written.write([event(probe, 2), too_large], NOBODY, {(PAYMENTS, 0): 6})
     written.write([event(probe, 3)], NOBODY, {(PAYMENTS, 0): 7})

@@ -28,6 +28,8 @@ pytestmark = pytest.mark.integration
 
 JAVA_SERVERS = ("kafka", "connect", "mongodb", "elasticsearch")
 INDEX = "transactions-probe"
+# A field of the template, which holds here once a sink has made it.
+DOCUMENT = {"transaction_id": "txn_kept"}
 
 
 @pytest.mark.row("O7")
@@ -72,7 +74,7 @@ def test_what_was_acknowledged_outlives_a_kill_of_every_server(search: Stack) ->
     with documents(settings) as store:
         store.probe.payments.insert_many([{"_id": number} for number in range(500)])
     with Elasticsearch(settings.elasticsearch_url()) as engine:
-        engine.index(index=INDEX, id="1", document={"kept": True})
+        engine.index(index=INDEX, id="1", document=DOCUMENT)
     killed = {it.name: it.pid for it in local_stack.status(Home(search.home)) if it.name in JAVA_SERVERS}
     for process in family_of(killed.values()):
         process.kill()
@@ -83,7 +85,7 @@ def test_what_was_acknowledged_outlives_a_kill_of_every_server(search: Stack) ->
         assert store.probe.payments.count_documents({}) == 500
         store.drop_database("probe")
     with Elasticsearch(settings.elasticsearch_url()) as engine:
-        assert engine.get(index=INDEX, id="1")["_source"] == {"kept": True}
+        assert engine.get(index=INDEX, id="1")["_source"] == DOCUMENT
         engine.indices.delete(index=INDEX)
     assert Connect(settings.connect_url()).connectors() is not None
     assert (first, read(settings)) == (b"before", b"after")

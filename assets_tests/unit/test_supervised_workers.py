@@ -10,7 +10,7 @@ from payments_platform.local.home import Home
 from payments_platform.local.servers.workers import WORKERS, Worker, _follows
 from payments_platform.local.service import NotReady, Site
 
-PROCESSOR = WORKERS[0]
+PROCESSOR = next(worker for worker in WORKERS if worker.name == "processor")
 
 
 @pytest.fixture
