@@ -4,6 +4,7 @@ Belongs here: the stack of real servers that integration tests share. Does not: 
 Unit tests take none of these and start no server.
 """
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -30,9 +31,9 @@ DOWNLOADS = Path(os.environ.get("PAYMENTS_DOWNLOADS") or PROJECT / ".local" / "c
 _DATABASE, _PRISTINE = "payments", "payments_pristine"
 
 
-def pytest_sessionfinish() -> None:
-    """Let pytest have the last word: clients that a test left behind tell on stderr that the servers are gone."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+def pytest_unconfigure() -> None:
+    """Let pytest have the last word: DuckDB's binding counts its live objects on stderr after the interpreter's end."""
+    atexit.register(os.dup2, os.open(os.devnull, os.O_WRONLY), 2)
 
 
 @dataclass(frozen=True)
