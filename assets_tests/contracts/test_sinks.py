@@ -167,6 +167,22 @@ def test_payments_are_found_by_id_and_by_a_span_of_ids(store: Store) -> None:
     assert store.sink.read([]).is_empty()
 
 
+@pytest.mark.row("O9", "X2")
+@pytest.mark.parametrize("store", ["fake mongodb", REAL[0]], indirect=True)
+@pytest.mark.parametrize("other_id", ["zzz", 7], ids=["a text", "a number"])
+def test_a_second_document_of_a_payment_is_met_once_by_a_walk_and_found_again_by_the_payment(
+    store: Store, other_id: object
+) -> None:
+    sink: Any = store.sink
+    write(sink, [event("txn_1"), event("txn_2")])
+    (document,) = sink._collection.find({"_id": {"$in": ["txn_1"]}})
+    sink._collection.insert_one({**document, "_id": other_id})
+    spans = (Span(None, "txn_2"), Span("txn_2", None))
+    walked = [it for span in spans for it in sink.read(span)["transaction_id"]]
+    assert sorted(walked) == ["txn_1", "txn_1", "txn_2"]
+    assert sink.read(["txn_1"]).height == 2
+
+
 @pytest.mark.row("E1")
 @pytest.mark.parametrize("store", FAKES, indirect=True)
 def test_a_store_that_is_away_is_tried_again_and_loses_nothing(store: Store) -> None:

@@ -18,7 +18,7 @@ class MemoryCollection:
     """Documents by ``_id``. ``refusing`` gives error codes by id; ``is_away`` makes every call fail."""
 
     def __init__(self) -> None:
-        self.stored: dict[str, Document] = {}
+        self.stored: dict[Any, Document] = {}
         self.indexes: dict[str, tuple[list[tuple[str, int]], dict[str, Any]]] = {}
         self.refusing: dict[str, int] = {}
         self.is_away = False
@@ -51,12 +51,8 @@ class MemoryCollection:
     def find(self, wanted: Mapping[str, Any]) -> Iterator[Document]:
         self._answer()
         test = wanted.get("_id", {})
-        for key, document in sorted(self.stored.items()):
-            if (
-                ("$in" not in test or key in test["$in"])
-                and ("$gte" not in test or key >= test["$gte"])
-                and ("$lt" not in test or key < test["$lt"])
-            ):
+        for key, document in sorted(self.stored.items(), key=lambda item: str(item[0])):
+            if _passes(key, test):
                 yield deepcopy(document)
 
     def insert_one(self, document: Document) -> None:
@@ -71,6 +67,20 @@ class MemoryCollection:
     def _answer(self) -> None:
         if self.is_away:
             raise AutoReconnect("connection refused")
+
+
+def _passes(key: Any, test: Mapping[str, Any]) -> bool:  # noqa: ANN401 - an id of any type
+    """Whether an id passes; a bound is for ids of its own type alone, and the others pass its opposite."""
+    is_at_least = {name: isinstance(key, str) and key >= bound for name, bound in test.items() if name in _BOUNDS}
+    return (
+        ("$in" not in test or key in test["$in"])
+        and is_at_least.get("$gte", True)
+        and not ("$lt" in test and (is_at_least["$lt"] or not isinstance(key, str)))
+        and not ("$not" in test and _passes(key, test["$not"]))
+    )
+
+
+_BOUNDS = ("$gte", "$lt")
 
 
 def _apply(document: Document, update: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import polars as pl
 import pytest
+from bson import ObjectId
 
 from assets_tests.fakes.documents import MemoryCollection
 from assets_tests.fakes.events import NOW, Event, deleted, event, frame, messages
@@ -183,10 +184,15 @@ def test_stores_that_hold_what_the_source_committed_differ_in_nothing() -> None:
 @pytest.mark.row("O9", "X2")
 @pytest.mark.parametrize("store", STORES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_planted_fault_is_found_in_each_store_and_named(store: str, kind: Kind) -> None:
+@pytest.mark.parametrize("settle", [0, 0.05], ids=["at once", "after settling"])
+def test_each_planted_fault_is_found_in_each_store_and_named(
+    store: str, kind: Kind, settle: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when it is looked at again: a fault that the second look forgets is never told by the command."""
+    monkeypatch.setattr("payments_platform.streaming.verification.time.sleep", lambda _: None)
     stores = Stores(HISTORY)
     stores.spoil(store, kind)
-    found = compared(stores)
+    found = verify(FakeSource(HISTORY), stores.views(), settle, lambda _: None)
     of_store = found.filter(pl.col("store") == store)
     assert kind in of_store["kind"].to_list()
     planted = {"txn_9"} if kind == "phantom" and store != "mongodb states" else {"txn_1", "txn_3"}
@@ -195,6 +201,25 @@ def test_each_planted_fault_is_found_in_each_store_and_named(store: str, kind: K
         assert set(of_store["what"]) <= {"amount_minor", "status"}
     others = set(found["store"]) - {store}
     assert others <= ({"mongodb states"} if store == "mongodb" else set())
+
+
+@pytest.mark.row("O9", "X2")
+@pytest.mark.parametrize("other_id", ["a copy", "zzz", ObjectId(), 7], ids=["before", "behind", "ObjectId", "number"])
+def test_a_copy_under_any_id_is_a_duplicate_of_its_payment(other_id: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A foreign writer's ids are whatever it likes, and lie in another range than the payment's."""
+    monkeypatch.setattr("payments_platform.streaming.verification.time.sleep", lambda _: None)
+    stores = Stores(HISTORY)
+    stores.collection.insert_one({**stores.collection.stored["txn_3"], "_id": other_id})
+    found = verify(FakeSource(HISTORY), stores.views(), 0.05, lambda _: None).filter(pl.col("store") == "mongodb")
+    assert found.select("kind", "transaction_id").rows() == [("duplicate", "txn_3")]
+
+
+def test_a_document_that_names_no_payment_is_a_phantom_by_its_own_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("payments_platform.streaming.verification.time.sleep", lambda _: None)
+    stores = Stores(HISTORY)
+    stores.collection.insert_one({"_id": 7, "note": "written by hand"})
+    found = verify(FakeSource(HISTORY), stores.views(), 0.05, lambda _: None)
+    assert found.select("store", "kind", "transaction_id").rows() == [("mongodb", "phantom", "7")]
 
 
 def test_a_version_before_the_snapshot_that_read_the_payment_is_not_owed() -> None:

@@ -45,9 +45,15 @@ def served(document: Mapping[str, Any]) -> dict[str, Any]:
     states = [_state(key, value) for key, value in document.get("states", {}).items()]
     return {
         **{name: document.get(name) for name in IMMUTABLE},
+        _KEY: payment_of(document),
         **{name: document.get("current", {}).get(name) for name in STATE},
         "states": sorted(states, key=lambda state: (state["epoch"], state["version"])),
     }
+
+
+def payment_of(document: Mapping[str, Any]) -> str:
+    """The payment that a document is of; a foreign one that names none is called by its own id."""
+    return str(document.get(_KEY) or document["_id"])
 
 
 def frame_of(documents: Iterable[Mapping[str, Any]]) -> pl.DataFrame:

@@ -11,7 +11,7 @@ import polars as pl
 
 from payments_platform.contracts.dead_letters import Fault
 from payments_platform.contracts.stores import IMMUTABLE, STATE, TRANSACTION_LOG_INDEXES
-from payments_platform.documents.transaction_logs import frame_of, states_of, updates
+from payments_platform.documents.transaction_logs import frame_of, payment_of, states_of, updates
 from payments_platform.streaming.sinks.protocol import Span, StoreBusy, Wanted, refusals
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class MongoSink:
 
     def __init__(self, collection: "Collection[dict[str, Any]]") -> None:
         self._collection = collection
+        # Ids under which a walk met a payment's second document: by the payment's own id alone none is found again.
+        self._strays: dict[str, set[Any]] = {}
 
     def prepare(self) -> None:
         for index in TRANSACTION_LOG_INDEXES:
@@ -95,12 +97,27 @@ class MongoSink:
             yield from self._write(changes[middle:], first + middle)
 
     def _found(self, wanted: Wanted) -> pl.DataFrame:
+        """Documents of payments, and the second ones that a foreign writer left under whatever id it liked.
+
+        A walk over all spans meets every document once. Those asked by payment are found under the ids met before: a
+        look by ``transaction_id`` would read the whole collection, which has no index of it.
+        """
         if isinstance(wanted, Span):
-            bounds = {"$gte": wanted.first, "$lt": wanted.end}
-            bounded = {name: bound for name, bound in bounds.items() if bound is not None}
-            return frame_of(self._collection.find({"_id": bounded} if bounded else {}))
-        parts = [list(wanted[place : place + _IDS_AT_ONCE]) for place in range(0, len(wanted), _IDS_AT_ONCE)]
-        return frame_of(found for ids in parts for found in self._collection.find({"_id": {"$in": ids}}))
+            found = list(self._collection.find(_within(wanted)))
+            for document in found:
+                if document["_id"] != payment_of(document):
+                    self._strays.setdefault(payment_of(document), set()).add(document["_id"])
+            return frame_of(found)
+        ids = [other for payment in wanted for other in (payment, *self._strays.get(payment, ()))]
+        parts = [ids[place : place + _IDS_AT_ONCE] for place in range(0, len(ids), _IDS_AT_ONCE)]
+        return frame_of(found for part in parts for found in self._collection.find({"_id": {"$in": part}}))
+
+
+def _within(span: Span) -> dict[str, Any]:
+    """Ids of a span. Ids that are no text lie in the first: a bound is for texts alone, and they pass its opposite."""
+    if span.end is None:
+        return {"_id": {"$gte": span.first}} if span.first is not None else {}
+    return {"_id": {"$gte": span.first, "$lt": span.end} if span.first is not None else {"$not": {"$gte": span.end}}}
 
 
 def _judged(error: Any, first: int) -> Iterator[tuple[int, Reason]]:  # noqa: ANN401 - pymongo, imported late
