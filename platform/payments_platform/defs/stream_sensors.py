@@ -5,7 +5,7 @@ events of a window (_platform/window_events.py). Each looks within seconds: a ti
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from payments_platform.defs.search import transactions as searched
 from payments_platform.defs.streams import changes as captured
 from payments_platform.defs.streams import transactions
 from payments_platform.lake.partitions import Lake
-from payments_platform.streaming.dead_letter_watch import Finding, changes, judge
+from payments_platform.streaming.dead_letter_watch import judge
 from payments_platform.streaming.windows import following
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
 
@@ -106,35 +106,24 @@ def stream_positions(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
 
 @dg.sensor(
     name="dead_letter_watch",
-    description="Ends letters that are about to be removed undecided, and tells when too many wait.",
+    description="Ends letters that are about to be removed undecided; shows in the asset graph whether too many wait.",
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=60,
     required_resource_keys={STREAMS},
 )
 def dead_letter_watch(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Judge the ledger; tell of an alert when it opens and when it closes, on the topic before the cursor moves."""
+    """End what is due, and give the check's verdict when it is another one. Telling people is the alert engine's."""
     streams: Streams = context.resources.streams
     now = datetime.now(UTC)
     ledger, away = _asked(lambda: streams.expire_letters(now))
     if ledger is None:
         return dg.SkipReason(f"dead letters cannot be read: {away}")
     findings = judge(ledger, now)
-    opened, events = changes(json.loads(context.cursor or "{}"), findings, now)
-    if not events:
-        return dg.SkipReason(f"nothing changed; open alerts: {', '.join(opened) or 'none'}")
-    streams.tell(events)
-    return dg.SensorResult(asset_events=[_within_limit(findings)], cursor=json.dumps(opened))
-
-
-def _within_limit(findings: Sequence[Finding]) -> dg.AssetCheckEvaluation:
-    """The verdict on the dead letters as the asset graph shows it."""
-    return dg.AssetCheckEvaluation(
-        asset_key=key_of(DEAD_LETTERS),
-        check_name="watched",
-        passed=not findings,
-        description="; ".join(finding.text for finding in findings) or None,
-        metadata={"alerts": len(findings)},
-    )
+    wrong = [f"{finding.name} {finding.subject}".strip() for finding in findings]
+    if wrong == json.loads(context.cursor or "[]"):
+        return dg.SkipReason(f"nothing changed; wrong: {', '.join(wrong) or 'nothing'}")
+    verdict = dg.AssetCheckEvaluation(**dead_letters.verdict(findings))
+    return dg.SensorResult(asset_events=[verdict], cursor=json.dumps(wrong))
 
 
 def _asked(question: Callable[[], Any]) -> tuple[Any, str]:

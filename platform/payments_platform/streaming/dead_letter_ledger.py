@@ -1,7 +1,7 @@
 """The ledger of dead letters: each letter once, how often it was tried, where it stands, which key waits for which.
 
 Belongs here: letters and their ends as one frame. Does not: writing letters (dead_letters.py), ending them
-(dead_letter_replay.py), telling anybody (dead_letter_watch.py).
+(dead_letter_replay.py), judging whether too many wait (dead_letter_watch.py).
 """
 
 from collections.abc import Sequence

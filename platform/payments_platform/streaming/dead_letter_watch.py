@@ -1,13 +1,13 @@
 """Whether dead letters need somebody now: too many that are open, or some about to be removed undecided.
 
-Belongs here: limits, the alerts' names (each has a page in docs/runbooks), the events of alerts that open and close.
-Pure: the same ledger and time give the same. Does not: reading the ledger, ending letters, sending.
+Belongs here: limits, the alerts' names (each has a page in docs/runbooks). Pure: the same ledger and time give the
+same. Does not: reading the ledger, ending letters, telling anybody (operations/alerts).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import polars as pl
 
@@ -31,37 +31,6 @@ class Finding:
     subject: str
     severity: Literal["warning", "critical"]
     text: str
-    details: dict[str, int] = field(default_factory=dict)
-
-
-def changes(
-    opened: Mapping[str, str], findings: Sequence[Finding], now: datetime
-) -> tuple[dict[str, str], list[dict[str, Any]]]:
-    """Since when each alert is open now, and the events to tell: one when an alert opens or closes.
-
-    ``opened`` is what the last call returned: time by ``name subject``.
-    """
-    found = {f"{finding.name} {finding.subject}".strip(): finding for finding in findings}
-    since = {name: opened.get(name, now.isoformat()) for name in found}
-    events = [_event(name, "open", since[name], now, found[name]) for name in found if name not in opened]
-    closed = [_event(name, "closed", opened[name], now, None) for name in opened if name not in found]
-    return since, events + closed
-
-
-def _event(name: str, state: str, since: str, now: datetime, finding: Finding | None) -> dict[str, Any]:
-    alert, _, subject = name.partition(" ")
-    return {
-        "kind": "alert",
-        "name": alert,
-        "subject": subject,
-        "severity": finding.severity if finding else "",
-        "state": state,
-        "since": since,
-        "at": now.isoformat(),
-        "text": finding.text if finding else "",
-        "details": dict(finding.details) if finding else {},
-        "runbook": f"docs/runbooks/{alert}.md",
-    }
 
 
 def judge(ledger: pl.DataFrame, now: datetime) -> list[Finding]:
@@ -72,9 +41,8 @@ def judge(ledger: pl.DataFrame, now: datetime) -> list[Finding]:
 def _too_many(undecided: pl.DataFrame) -> Iterator[Finding]:
     for (topic,), rows in sorted(undecided.group_by("source_topic")):
         if rows.height > OPEN_LIMIT:
-            by_class = dict(rows.group_by("fault").len().sort("len", descending=True).iter_rows())
             text = f"{rows.height:,} letters of {topic} are open, more than {OPEN_LIMIT:,}. See: payments dlq list"
-            yield Finding(TOO_MANY, str(topic), "critical", text, by_class)
+            yield Finding(TOO_MANY, str(topic), "critical", text)
 
 
 def _expiring(ledger: pl.DataFrame, now: datetime) -> Iterator[Finding]:
@@ -84,5 +52,4 @@ def _expiring(ledger: pl.DataFrame, now: datetime) -> Iterator[Finding]:
     gone = ledger.filter(is_expired)
     if gone.height or soon.height:
         text = f"{soon.height:,} dead letters will be removed within days, {gone.height:,} expired since yesterday."
-        details = {"expiring": soon.height, "expired": gone.height}
-        yield Finding(EXPIRING, "", "critical" if gone.height else "warning", f"{text} See: payments dlq list", details)
+        yield Finding(EXPIRING, "", "critical" if gone.height else "warning", f"{text} See: payments dlq list")

@@ -4,15 +4,12 @@ Belongs here: the resource, positions as plain values. Does not: reading message
 answers (defs/).
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from payments_platform.settings import Settings
-from payments_platform.streaming.reading import BrokerAway
-from payments_platform.vocabulary import OPS_METRICS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,7 +17,6 @@ if TYPE_CHECKING:
     from payments_platform.streaming.capture.facts import Finding
 
 STREAMS: Final = "streams"
-_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -55,9 +51,6 @@ class Streams(Protocol):
 
     def capture_findings(self) -> "Sequence[Finding]":
         """What the guardian of change capture finds wrong now, the worst first."""
-
-    def tell(self, events: Sequence[Mapping[str, Any]]) -> None:
-        """Put events of operations on their topic, and wait until they are there."""
 
 
 class LiveStreams:
@@ -119,15 +112,6 @@ class LiveStreams:
         from payments_platform.streaming.capture.observe import observe
 
         return judge(observe(places_of(self._settings)))
-
-    def tell(self, events: Sequence[Mapping[str, Any]]) -> None:
-        from payments_platform.clients import kafka
-
-        producer = kafka.producer(self._servers)
-        for event in events:
-            producer.produce(OPS_METRICS, json.dumps(event).encode(), json.dumps({"alert": event["name"]}).encode())
-        if producer.flush(_SECONDS):
-            raise BrokerAway("The events were not acknowledged; they are told again with the next look.")
 
     @property
     def _servers(self) -> str:

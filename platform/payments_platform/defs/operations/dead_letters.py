@@ -1,7 +1,8 @@
 """What consumers refused, as an external asset: kept by the broker, counted and watched here."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 
@@ -11,7 +12,7 @@ from payments_platform.defs._platform.failures import RETRY, explained
 from payments_platform.defs._platform.observed import external, readable
 from payments_platform.defs._platform.specs import key_of
 from payments_platform.defs._platform.streams import STREAMS, Position, Streams
-from payments_platform.streaming.dead_letter_watch import judge
+from payments_platform.streaming.dead_letter_watch import Finding, judge
 
 
 def position(streams: Streams) -> Position:
@@ -41,11 +42,15 @@ dead_letters_readable: dg.AssetChecksDefinition = readable(
 @explained
 def dead_letters_watched(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
     """Judge the ledger now; a sensor does so every minute."""
-    findings = judge(context.resources.streams.dead_letters(), datetime.now(UTC))
-    yield dg.AssetCheckResult(
-        asset_key=key_of(DEAD_LETTERS),
-        check_name="watched",
-        passed=not findings,
-        description="; ".join(finding.text for finding in findings) or None,
-        metadata={"alerts": len(findings)},
-    )
+    yield dg.AssetCheckResult(**verdict(judge(context.resources.streams.dead_letters(), datetime.now(UTC))))
+
+
+def verdict(findings: Sequence[Finding]) -> dict[str, Any]:
+    """What the check says of the letters, for the check itself and for the sensor that looks every minute."""
+    return {
+        "asset_key": key_of(DEAD_LETTERS),
+        "check_name": "watched",
+        "passed": not findings,
+        "description": "; ".join(finding.text for finding in findings) or None,
+        "metadata": {"findings": len(findings)},
+    }
