@@ -18,8 +18,10 @@ import psycopg
 import pytest
 
 from payments_platform.clients.postgres import connect
+from payments_platform.local import selection, sites
 from payments_platform.local import stack as local_stack
 from payments_platform.local.home import Home
+from payments_platform.local.request import Request
 from payments_platform.local.servers.postgres import PRIMARY, superuser
 from payments_platform.settings import Settings, load_settings
 
@@ -79,9 +81,9 @@ def stream_stack(stack: Stack) -> Stack:
     return stack
 
 
-def _request(home: Home) -> local_stack.Request:
+def _request(home: Home) -> Request:
     lives_on = os.environ.get(REUSED_HOME)
-    return local_stack.Request(
+    return Request(
         home,
         PROJECT,
         DOWNLOADS,
@@ -96,7 +98,7 @@ def _request(home: Home) -> local_stack.Request:
 def search(stream_stack: Stack) -> Stack:
     """The same, for tests of Elasticsearch: skipped by name where there is no JDK (under CI that is an error)."""
     if "elasticsearch" not in Home(stream_stack.home).services():
-        pytest.skip(local_stack.SEARCH_OFF)
+        pytest.skip(selection.SEARCH_OFF)
     return stream_stack
 
 
@@ -124,7 +126,7 @@ def _keep_pristine(home: Home) -> None:
 
 def _replace(home: Path, *, template: str, database: str) -> None:
     """Make ``database`` a copy of ``template``, ending the sessions of both."""
-    site = local_stack.known_site(Home(home))
+    site = sites.known_site(Home(home))
     assert site is not None
     with connect(superuser(site, PRIMARY.name), autocommit=True, name="tests") as connection:
         for name in (template, database):

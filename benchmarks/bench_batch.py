@@ -25,6 +25,7 @@ from payments_platform.lake.partitions import Lake
 from payments_platform.lake.storage import LocalStorage
 from payments_platform.local import stack
 from payments_platform.local.home import Home
+from payments_platform.local.request import Request
 from payments_platform.operations.phases import LIMITS
 from payments_platform.settings import Settings
 
@@ -43,7 +44,7 @@ def main(
     place = Home(home.absolute() if home else Path(tempfile.mkdtemp(prefix="payments-bench-")))
     settings = Settings(home=place.root)
     try:
-        stack.up(stack.Request(place, PROJECT, ui=False, any_ports=True))
+        stack.up(Request(place, PROJECT, ui=False, any_ports=True))
         source = filled(place.root, PROJECT, rows)
         # An earlier measurement's day would be replaced in place, and its warehouse would grow by an increment.
         shutil.rmtree(settings.lake_root, ignore_errors=True)

@@ -29,6 +29,7 @@ from payments_platform.lake.paths import manifest_path
 from payments_platform.lake.storage import LocalStorage
 from payments_platform.local import stack
 from payments_platform.local.home import Home
+from payments_platform.local.request import Request
 from payments_platform.operations.evidence import days_looked_at, facts
 from payments_platform.operations.freshness import evaluate
 from payments_platform.operations.on_time import Said, to_say
@@ -95,7 +96,7 @@ def main() -> None:
     settings, console = Settings(home=home.root), Console(highlight=False)
     watched = [*_named("raw/exchange_rates", ASSETS // 2), *_named("marts/fact_transaction", ASSETS // 2)]
     try:
-        stack.up(stack.Request(home, PROJECT, ui=False, only=("platform",), any_ports=True))
+        stack.up(Request(home, PROJECT, ui=False, only=("platform",), any_ports=True))
         _fill(Lake(LocalStorage(home.root / "lake")), watched[: ASSETS // 2])
         _loads(watched[ASSETS // 2 :], home.root / "loads.parquet")
 

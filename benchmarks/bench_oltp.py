@@ -19,6 +19,7 @@ from rich.table import Table
 from payments_platform.clients.postgres import PostgresAddress, connect
 from payments_platform.local import stack
 from payments_platform.local.home import Home
+from payments_platform.local.request import Request
 from payments_platform.oltp.traffic.drive import Report, Traffic, drive
 from payments_platform.oltp.traffic.operations import PAYMENT
 from payments_platform.settings import Settings
@@ -78,7 +79,7 @@ def main(
     home = Home(Path(tempfile.mkdtemp(prefix="payments-bench-oltp-")))
     settings = Settings(home=home.root)
     try:
-        stack.up(stack.Request(home, PROJECT, ui=False, any_ports=True))
+        stack.up(Request(home, PROJECT, ui=False, any_ports=True))
         facts = _attached(settings)
         with Capture(settings.postgres("primary", "capture")) as capture:
             _drive(settings, tps, _WARM_UP_SECONDS)

@@ -18,6 +18,7 @@ from benchmarks import stream_writer
 from payments_platform.commands.delays import BY_SEARCH, MONGODB, delay_table, open_finders
 from payments_platform.local import stack
 from payments_platform.local.home import Home
+from payments_platform.local.request import Request
 from payments_platform.oltp.traffic.drive import Traffic, drive
 from payments_platform.operations.delays import Delay, Probe
 from payments_platform.settings import Settings
@@ -44,7 +45,7 @@ def main(
     console = Console(highlight=False, width=140)
     home = Home(Path(tempfile.mkdtemp(prefix="payments-bench-stream-")))
     try:
-        stack.up(stack.Request(home, PROJECT, downloads, ui=False, streams=True, workers=True, any_ports=True))
+        stack.up(Request(home, PROJECT, downloads, ui=False, streams=True, workers=True, any_ports=True))
         settings = Settings(home=home.root)
         _run(settings, low, _WARM_UP_SECONDS)
         rate, limit = low, 1.5

@@ -31,6 +31,7 @@ from payments_platform.contracts.streams import PROCESSED_TOPICS, STATE_TOPICS, 
 from payments_platform.local import stack
 from payments_platform.local.home import Home
 from payments_platform.local.ports import choose
+from payments_platform.local.request import Request
 from payments_platform.settings import Settings
 from payments_platform.streaming.lag import ends_of
 from payments_platform.streaming.topics import ONE_BROKER, ensure_topics
@@ -72,7 +73,7 @@ def main(
     """Run all and print the table. Ends with code 1 below 60 000 messages a second."""
     console = Console(highlight=False)
     folder = Home(home or Path(tempfile.mkdtemp(prefix="payments-bench-stream-")))
-    request = stack.Request(
+    request = Request(
         folder, PROJECT, downloads=Settings().downloads, ui=False, streams=True, only=("kafka",), any_ports=True
     )
     try:

@@ -21,6 +21,7 @@ from assets_tests.faults.stream_checker import Verdict
 from assets_tests.faults.stream_run import PAYMENTS
 from payments_platform.local import stack as local_stack
 from payments_platform.local.home import Home
+from payments_platform.local.request import Request
 from payments_platform.settings import Settings, load_settings
 from payments_platform.streaming.capture.build import capture_of
 from payments_platform.streaming.capture.connector import CONNECTOR
@@ -64,7 +65,7 @@ class SpeedLayer:
 def running(folder: Path, *, ui: bool) -> Iterator[SpeedLayer]:
     """Start everything, and stop it whatever happens."""
     home = Home(folder.resolve())
-    request = local_stack.Request(
+    request = Request(
         home,
         PROJECT,
         DOWNLOADS,

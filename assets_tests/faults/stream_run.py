@@ -21,7 +21,7 @@ import psutil
 import psycopg
 
 from assets_tests.faults.stream_plan import Kill
-from payments_platform.local import stack as local_stack
+from payments_platform.local import sites, statuses
 from payments_platform.local.home import Home
 from payments_platform.oltp.traffic.drive import Progress, Traffic, drive
 from payments_platform.settings import Settings
@@ -163,7 +163,7 @@ def all_back(home: Home, before: Mapping[str, int]) -> list[str]:
     """Wait until every service serves, each of ``before`` under another number; return those that do not."""
     deadline = time.monotonic() + _BACK_SECONDS
     while True:
-        late = [it.name for it in local_stack.status(home) if not it.ready or it.pid == before.get(it.name)]
+        late = [it.name for it in statuses.status(home) if not it.ready or it.pid == before.get(it.name)]
         if not late or time.monotonic() > deadline:
             return late
         time.sleep(0.3)
@@ -198,9 +198,9 @@ def carry_out(home: Home, kills: list[Kill], bulk: Bulk, say: Callable[[str], No
 
 def _pid(home: Home, name: str) -> int:
     """The number of a service's process, waiting while it is being restarted."""
-    site = local_stack.known_site(home)
+    site = sites.known_site(home)
     assert site is not None
-    supervisor = local_stack.supervisor_of(site)
+    supervisor = sites.supervisor_of(site)
     deadline = time.monotonic() + _BACK_SECONDS
     while time.monotonic() < deadline:
         state = supervisor.states().get(name)

@@ -17,9 +17,11 @@ import pytest
 
 from assets_tests.conftest import DOWNLOADS, PROJECT
 from payments_platform.clients.postgres import connect
+from payments_platform.local import sites, statuses
 from payments_platform.local import stack as local_stack
 from payments_platform.local.failures import StackError
 from payments_platform.local.home import Home
+from payments_platform.local.request import Request
 from payments_platform.local.servers.postgres import superuser
 from payments_platform.settings import Settings
 
@@ -32,21 +34,21 @@ PAYMENTS = str(Path(sys.executable).parent / "payments")
 class Own:
     """A stack that one test may ill-treat."""
 
-    request: local_stack.Request
+    request: Request
     said: list[str] = field(default_factory=list)
 
     @property
     def home(self) -> Home:
         return self.request.home
 
-    def up(self) -> dict[str, local_stack.ServiceStatus]:
+    def up(self) -> dict[str, statuses.ServiceStatus]:
         return {it.name: it for it in local_stack.up(replace(self.request, say=self.said.append))}
 
     def down(self) -> bool:
         return local_stack.down(self.home, self.said.append)
 
-    def status(self) -> dict[str, local_stack.ServiceStatus]:
-        return {it.name: it for it in local_stack.status(self.home)}
+    def status(self) -> dict[str, statuses.ServiceStatus]:
+        return {it.name: it for it in statuses.status(self.home)}
 
     def environment(self) -> dict[str, str]:
         return {**os.environ, "PAYMENTS_HOME": str(self.home.root), "PAYMENTS_ENVIRONMENT": "test"}
@@ -54,7 +56,7 @@ class Own:
     def works(self) -> bool:
         """Say whether a write on the primary arrives on the replica."""
         settings = Settings(home=self.home.root, environment="test")
-        site = local_stack.known_site(self.home)
+        site = sites.known_site(self.home)
         assert site is not None
         with connect(superuser(site, "primary", "payments"), autocommit=True) as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS probe AS SELECT 0 AS value")
@@ -91,7 +93,7 @@ def processes_below(home: Path) -> list[psutil.Process]:
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Own]:
     home = Home(tmp_path / "home")
-    own = Own(local_stack.Request(home, PROJECT, ui=False, environment="test", any_ports=True, stop_with=os.getpid()))
+    own = Own(Request(home, PROJECT, ui=False, environment="test", any_ports=True, stop_with=os.getpid()))
     yield own
     own.down()
     left = processes_below(home.root)
@@ -174,9 +176,9 @@ def test_a_port_that_somebody_took_leads_to_another_one_and_says_so(own: Own) ->
 
 def test_a_replica_that_can_no_longer_catch_up_is_copied_again(own: Own) -> None:
     own.up()
-    site = local_stack.known_site(own.home)
+    site = sites.known_site(own.home)
     assert site is not None
-    supervisor = local_stack.supervisor_of(site)
+    supervisor = sites.supervisor_of(site)
     supervisor.stop(["replica"])
     with connect(superuser(site, "primary"), autocommit=True) as connection:
         connection.execute("SELECT pg_drop_replication_slot('replica')")

@@ -16,7 +16,7 @@ from assets_tests.faults.stream_layer import SpeedLayer, running
 from assets_tests.faults.stream_plan import ROUNDS, TARGETS, Kill, hurried, plan
 from assets_tests.faults.stream_report import Report
 from assets_tests.faults.stream_run import Bulk, Pressure, carry_out
-from payments_platform.local import stack as local_stack
+from payments_platform.local import sites
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS, topic
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.slow]
@@ -86,9 +86,9 @@ def test_all_kills_under_traffic_and_bulk_loads_lose_nothing(
 @pytest.mark.timeout(300, func_only=True)
 def test_the_checker_names_each_fault_that_is_planted_in_a_topic_or_a_store(layer: SpeedLayer) -> None:
     """A checker that sees nothing would call every run a success. It comes last: what it plants, stays."""
-    site = local_stack.known_site(layer.home)
+    site = sites.known_site(layer.home)
     assert site is not None
-    local_stack.supervisor_of(site).stop(_WORKERS)
+    sites.supervisor_of(site).stop(_WORKERS)
     settings = layer.settings
     planted = {
         "mongodb": stream_plants.in_mongodb(settings),

@@ -17,7 +17,7 @@ from assets_tests.faults.stream_layer import STORES, SpeedLayer, running
 from assets_tests.faults.stream_run import PAYMENTS, Pressure
 from payments_platform.clients.postgres import connect
 from payments_platform.contracts.streams import LARGEST_CHANGE
-from payments_platform.local import stack as local_stack
+from payments_platform.local import sites
 from payments_platform.local.servers.postgres import superuser
 from payments_platform.streaming.reading import read_whole
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS, OPS_METRICS, dead_letters, topic
@@ -50,7 +50,7 @@ def layer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SpeedLayer]:
 @contextmanager
 def owner(layer: SpeedLayer) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
     """Statements at the source with full rights, each its own transaction."""
-    site = local_stack.known_site(layer.home)
+    site = sites.known_site(layer.home)
     assert site is not None
     with connect(superuser(site, "primary", "payments"), autocommit=True, name="rehearsal") as session:
 
@@ -94,9 +94,9 @@ def command(layer: SpeedLayer, *arguments: str) -> str:
 
 @pytest.mark.row("E1", "S7")
 def test_workers_wait_for_a_broker_that_is_away_say_so_and_go_on(layer: SpeedLayer) -> None:
-    site = local_stack.known_site(layer.home)
+    site = sites.known_site(layer.home)
     assert site is not None
-    supervisor = local_stack.supervisor_of(site)
+    supervisor = sites.supervisor_of(site)
     workers = ("processor", "sink-mongodb", "sink-elasticsearch", "sink-lake")
     before = {name: supervisor.states()[name].pid for name in workers}
     sizes = {name: layer.home.log_of(name).stat().st_size for name in workers}

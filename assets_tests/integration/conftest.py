@@ -7,7 +7,7 @@ import pytest
 from assets_tests.conftest import Stack, empty
 from assets_tests.integration.source import Source
 from payments_platform.clients.postgres import connect
-from payments_platform.local import stack as local_stack
+from payments_platform.local import sites
 from payments_platform.local.home import Home
 from payments_platform.local.servers.postgres import PRIMARY, superuser
 
@@ -22,7 +22,7 @@ def emptied(stack: Stack) -> Stack:
 @pytest.fixture
 def source(emptied: Stack) -> Iterator[Source]:
     """The source without a row, for one test."""
-    site = local_stack.known_site(Home(emptied.home))
+    site = sites.known_site(Home(emptied.home))
     assert site is not None
     with connect(superuser(site, PRIMARY.name, "payments"), name="tests") as connection:
         # Opens the transaction, so that what each role does is a savepoint in it.

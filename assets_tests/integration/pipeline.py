@@ -25,7 +25,7 @@ from payments_platform.contracts.catalogue import dataset, of_zone
 from payments_platform.lake.partitions import Lake
 from payments_platform.lake.paths import is_manifest
 from payments_platform.lake.storage import LocalStorage
-from payments_platform.local import stack as local_stack
+from payments_platform.local import sites
 from payments_platform.local.home import Home
 from payments_platform.local.servers.postgres import superuser
 from payments_platform.vocabulary import DBT_ZONES, LAKE_ZONES
@@ -140,7 +140,7 @@ def source_rows(stack: Stack, query: str, parameters: tuple[object, ...] = ()) -
 @contextmanager
 def administrator(stack: Stack, server: str = "primary") -> Iterator[Any]:
     """A session of the superuser on the source, every statement its own transaction."""
-    site = local_stack.known_site(Home(stack.home))
+    site = sites.known_site(Home(stack.home))
     assert site is not None
     with connect(superuser(site, server, "payments"), autocommit=True, name="tests") as connection:
         yield connection

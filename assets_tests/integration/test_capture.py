@@ -28,7 +28,7 @@ from assets_tests.integration.captured import (
 from payments_platform.clients.kafka import admin
 from payments_platform.clients.postgres import connect
 from payments_platform.contracts.streams import CAPTURED_TABLES
-from payments_platform.local import stack as local_stack
+from payments_platform.local import sites, statuses
 from payments_platform.local.home import Home
 from payments_platform.local.servers.postgres import superuser
 from payments_platform.settings import Settings
@@ -164,7 +164,7 @@ def test_a_killed_connector_loses_and_repeats_nothing(
     live = payments(settings, "simulate", "--live", "--tps", "150", "--seconds", "12", "--seed", "7")
     bulk = payments(settings, "simulate", "--days", "2", "--per-day", "1500", "--seed", "8")
     time.sleep(4)
-    (pid,) = [it.pid for it in local_stack.status(Home(stream_stack.home)) if it.name == "connect"]
+    (pid,) = [it.pid for it in statuses.status(Home(stream_stack.home)) if it.name == "connect"]
     java = [int(text) for text in _children(pid)] or [pid]
     for number in java:
         os.kill(number, signal.SIGKILL)
@@ -285,7 +285,7 @@ def test_a_failed_task_is_restarted_by_the_guardian(
 @contextmanager
 def _no_log_for(stack: Stack, role: str) -> Iterator[None]:
     """The source lets a role read the log no more for a while, and ends the sessions that it has."""
-    site = local_stack.known_site(Home(stack.home))
+    site = sites.known_site(Home(stack.home))
     assert site is not None
     with connect(superuser(site, "primary"), autocommit=True, name="tests") as session:
         session.execute(f"ALTER ROLE {role} NOREPLICATION")

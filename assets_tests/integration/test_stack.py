@@ -15,7 +15,9 @@ from assets_tests.conftest import PROJECT, Stack
 from payments_platform.cli import app
 from payments_platform.clients.postgres import connect, connect_arrow
 from payments_platform.local import stack as local_stack
+from payments_platform.local import statuses
 from payments_platform.local.home import Home
+from payments_platform.local.request import Request
 from payments_platform.settings import POSTGRES_LOGINS, POSTGRES_USERS, PostgresRole, PostgresServer, Settings
 
 pytestmark = pytest.mark.integration
@@ -26,10 +28,10 @@ AWKWARD = f"a path with spaces & é/{'long' * 30}"
 
 
 @pytest.fixture
-def other(tmp_path: Path) -> Iterator[local_stack.Request]:
+def other(tmp_path: Path) -> Iterator[Request]:
     """What brings up a second stack; it is down again afterwards."""
     home = Home(tmp_path / AWKWARD)
-    yield local_stack.Request(home, PROJECT, ui=False, environment="test", any_ports=True, stop_with=os.getpid())
+    yield Request(home, PROJECT, ui=False, environment="test", any_ports=True, stop_with=os.getpid())
     local_stack.down(home, lambda _: None)
 
 
@@ -68,7 +70,7 @@ def test_the_source_is_ready_for_change_capture_and_its_pages_are_checked(stack:
 
 def test_servers_listen_on_this_machine_only(stack: Stack) -> None:
     """The passwords lie in a file of this machine, and so must the data."""
-    pids = [it.pid for it in local_stack.status(Home(stack.home)) if it.pid]
+    pids = [it.pid for it in statuses.status(Home(stack.home)) if it.pid]
     listening = [
         connection.laddr.ip
         for pid in pids
@@ -90,7 +92,7 @@ def test_status_prints_every_address_for_scripts_and_no_password(stack: Stack) -
 
 
 @pytest.mark.row("D1")
-def test_up_and_down_may_be_repeated_and_data_stays(stack: Stack, other: local_stack.Request) -> None:
+def test_up_and_down_may_be_repeated_and_data_stays(stack: Stack, other: Request) -> None:
     """Beside the shared stack, below an awkward path: nothing restarts that runs, and a table outlives the stop."""
     first = local_stack.up(other)
     again = local_stack.up(other)

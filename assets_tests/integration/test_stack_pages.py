@@ -16,8 +16,10 @@ import pytest
 
 from assets_tests.conftest import PROJECT
 from payments_platform.local import stack as local_stack
+from payments_platform.local import statuses
 from payments_platform.local.home import Home
 from payments_platform.local.ports import choose
+from payments_platform.local.request import Request
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -37,9 +39,9 @@ def project(tmp_path: Path) -> Iterator[Path]:
     local_stack.down(Home(folder / ".local"), lambda _: None)
 
 
-def bring_up(project: Path, *, ui: bool) -> dict[str, local_stack.ServiceStatus]:
+def bring_up(project: Path, *, ui: bool) -> dict[str, statuses.ServiceStatus]:
     home = Home(project / ".local")
-    request = local_stack.Request(
+    request = Request(
         home, project, ui=ui, environment="test", any_ports=True, stop_with=os.getpid(), say=lambda _: None
     )
     return {it.name: it for it in local_stack.up(request)}
@@ -61,13 +63,13 @@ def test_the_pages_serve_the_definitions_return_when_killed_and_leave_nothing_be
     os.kill(before["webserver"].pid, signal.SIGKILL)
     home = Home(project / ".local")
 
-    def webserver() -> local_stack.ServiceStatus:
-        return next(it for it in local_stack.status(home) if it.name == "webserver")
+    def webserver() -> statuses.ServiceStatus:
+        return next(it for it in statuses.status(home) if it.name == "webserver")
 
     assert eventually(lambda: webserver().ready and webserver().pid != before["webserver"].pid)
     family = [
         child
-        for it in local_stack.status(home)
+        for it in statuses.status(home)
         if it.pid
         for child in (psutil.Process(it.pid), *psutil.Process(it.pid).children(recursive=True))
     ]

@@ -16,10 +16,11 @@ from pymongo import MongoClient
 from assets_tests.conftest import PROJECT, Stack
 from payments_platform.clients import kafka
 from payments_platform.clients.connect import Connect
-from payments_platform.local import elsewhere
+from payments_platform.local import elsewhere, statuses
 from payments_platform.local import stack as local_stack
 from payments_platform.local.failures import StackError
 from payments_platform.local.home import Home
+from payments_platform.local.request import Request
 from payments_platform.local.servers import kafka as kafka_server
 from payments_platform.local.servers import mongodb as mongodb_server
 from payments_platform.settings import STREAM_VARIABLES, Settings
@@ -34,13 +35,13 @@ DOCUMENT = {"transaction_id": "txn_kept"}
 
 @pytest.mark.row("O7")
 def test_every_server_of_the_speed_layer_serves(search: Stack) -> None:
-    known = {it.name: it for it in local_stack.status(Home(search.home))}
+    known = {it.name: it for it in statuses.status(Home(search.home))}
     assert {name: known[name].ready for name in JAVA_SERVERS} == dict.fromkeys(JAVA_SERVERS, True)
 
 
 def test_none_of_them_is_reached_from_another_machine(search: Stack) -> None:
     """They ask for no password."""
-    pids = [it.pid for it in local_stack.status(Home(search.home)) if it.name in JAVA_SERVERS]
+    pids = [it.pid for it in statuses.status(Home(search.home)) if it.name in JAVA_SERVERS]
     listening = {
         connection.laddr.ip
         for process in family_of(pids)
@@ -75,7 +76,7 @@ def test_what_was_acknowledged_outlives_a_kill_of_every_server(search: Stack) ->
         store.probe.payments.insert_many([{"_id": number} for number in range(500)])
     with Elasticsearch(settings.elasticsearch_url()) as engine:
         engine.index(index=INDEX, id="1", document=DOCUMENT)
-    killed = {it.name: it.pid for it in local_stack.status(Home(search.home)) if it.name in JAVA_SERVERS}
+    killed = {it.name: it.pid for it in statuses.status(Home(search.home)) if it.name in JAVA_SERVERS}
     for process in family_of(killed.values()):
         process.kill()
 
@@ -101,17 +102,15 @@ def test_an_index_that_nobody_described_is_refused(search: Stack) -> None:
 
 
 @pytest.fixture
-def second(tmp_path: Path) -> Iterator[local_stack.Request]:
+def second(tmp_path: Path) -> Iterator[Request]:
     """A stack of its own; it is down again afterwards."""
     home = Home(tmp_path / "home")
-    yield local_stack.Request(
-        home, PROJECT, ui=False, streams=True, environment="test", any_ports=True, stop_with=os.getpid()
-    )
+    yield Request(home, PROJECT, ui=False, streams=True, environment="test", any_ports=True, stop_with=os.getpid())
     local_stack.down(home, lambda _: None)
 
 
 def test_a_server_that_a_variable_names_is_used_and_not_started(
-    stream_stack: Stack, second: local_stack.Request, monkeypatch: pytest.MonkeyPatch
+    stream_stack: Stack, second: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = stream_stack.settings.kafka_servers()
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", there)
@@ -187,5 +186,5 @@ def eventually(holds: Callable[[], bool], seconds: float = 120) -> None:
 
 
 def _are_back(stack: Stack, killed: dict[str, int]) -> bool:
-    now = {it.name: it for it in local_stack.status(Home(stack.home))}
+    now = {it.name: it for it in statuses.status(Home(stack.home))}
     return all(now[name].ready and now[name].pid != pid for name, pid in killed.items())

@@ -22,8 +22,10 @@ from assets_tests.integration.pipeline import Platform, days, environment
 from payments_platform.clients.dagster import instance_of
 from payments_platform.contracts.catalogue import of_zone
 from payments_platform.definitions import defs
+from payments_platform.local import sites
 from payments_platform.local import stack as local_stack
 from payments_platform.local.home import Home
+from payments_platform.local.request import Request
 from payments_platform.settings import load_settings
 from payments_platform.vocabulary import LAKE_ZONES
 from payments_platform.warehouse.duckdb import DuckDBWarehouse
@@ -62,7 +64,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     for name in ("dagster.yaml", "workspace.yaml"):
         shutil.copy(PROJECT / name, project)
     home = Home(project / ".local")
-    request = local_stack.Request(
+    request = Request(
         home, project, ui=True, environment="test", any_ports=True, stop_with=os.getpid(), say=lambda _: None
     )
     try:
@@ -78,7 +80,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 def ask(platform: Platform, query: str, variables: Mapping[str, object]) -> Any:  # noqa: ANN401 - the query's shape
     """Ask the web server."""
-    site = local_stack.known_site(Home(platform.stack.home))
+    site = sites.known_site(Home(platform.stack.home))
     assert site is not None
     connection = http.client.HTTPConnection(site.host, site.ports["webserver"], timeout=60)
     try:

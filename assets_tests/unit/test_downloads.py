@@ -15,7 +15,7 @@ from jgo.maven import MavenContext
 from payments_platform.local import downloads
 from payments_platform.local.downloads import LOCK, Pin, fetch, parse_pin, pins
 from payments_platform.local.failures import StackError
-from payments_platform.local.stack import services
+from payments_platform.local.selection import services
 
 GOOD = b"the bytes that were pinned"
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from payments_platform.local import java
-from payments_platform.local import stack as local_stack
+from payments_platform.local import java, selection
 from payments_platform.local.doctor import examine, install_line
 from payments_platform.local.failures import StackError
 from payments_platform.local.home import Home
+from payments_platform.local.request import Request
 
 
 @pytest.fixture
@@ -88,20 +88,20 @@ def test_without_a_kit_search_is_left_out_by_name_and_ci_fails(bare: Path, monke
     monkeypatch.setenv("PATH", str(install(bare / "runtime", "17.0.9").parent))
     monkeypatch.delenv("CI", raising=False)
     said: list[str] = []
-    request = local_stack.Request(Home(bare / "home"), bare, streams=True, workers=True, say=said.append)
-    names = {it.name for it in local_stack._startable(request)}
-    assert said == [local_stack.SEARCH_OFF]
+    request = Request(Home(bare / "home"), bare, streams=True, workers=True, say=said.append)
+    names = {it.name for it in selection.startable(request)}
+    assert said == [selection.SEARCH_OFF]
     assert {"elasticsearch", "sink-elasticsearch"}.isdisjoint(names)
     assert {"kafka", "connect", "mongodb", "sink-mongodb"} <= names
     with pytest.raises(StackError, match="no JDK"):
-        local_stack._startable(replace(request, only=("elasticsearch",)))
+        selection.startable(replace(request, only=("elasticsearch",)))
     monkeypatch.setenv("CI", "true")
     with pytest.raises(StackError, match="no JDK"):
-        local_stack._startable(request)
+        selection.startable(request)
 
 
 def test_a_name_brings_what_it_needs_and_nothing_else() -> None:
-    chosen = local_stack.services(ui=True, streams=True, workers=True, only=["sink-mongodb"])
+    chosen = selection.services(ui=True, streams=True, workers=True, only=["sink-mongodb"])
     assert {it.name for it in chosen} == {"sink-mongodb", "mongodb", "connect", "kafka", "primary"}
     with pytest.raises(StackError, match="no server kafak"):
-        local_stack.services(ui=True, streams=True, only=["kafak"])
+        selection.services(ui=True, streams=True, only=["kafak"])

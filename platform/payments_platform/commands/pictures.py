@@ -23,7 +23,7 @@ def screenshots(
     """Take the pictures of docs/images from the running UI. `make pictures` makes a month of data for them first."""
     from payments_platform.commands.backfill import newest_day
     from payments_platform.documentation.pictures import named, take
-    from payments_platform.local import stack
+    from payments_platform.local import statuses
     from payments_platform.local.failures import StackError
     from payments_platform.local.home import Home
     from payments_platform.settings import load_settings
@@ -32,7 +32,7 @@ def screenshots(
         pictures = named(names or [])
     except KeyError as error:
         raise typer.BadParameter(str(error.args[0])) from None
-    known = {it.name: it for it in stack.status(Home(load_settings().home))}
+    known = {it.name: it for it in statuses.status(Home(load_settings().home))}
     page = known.get("webserver")
     if page is None or not page.ready:
         raise StackError("The UI is not running, so there is nothing to take a picture of.", "payments up")

@@ -17,7 +17,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from payments_platform.local.home import Home
-    from payments_platform.local.stack import ServiceStatus
+    from payments_platform.local.statuses import ServiceStatus
     from payments_platform.settings import Settings
 
 app = typer.Typer()
@@ -52,9 +52,10 @@ def up(
 ) -> None:
     """Start the local stack, wait until it serves, and print where everything is. Safe to repeat."""
     from payments_platform.local import stack
+    from payments_platform.local.request import Request
 
     settings = _settings()
-    request = stack.Request(
+    request = Request(
         _home(settings),
         _project(),
         settings.downloads,
@@ -93,9 +94,9 @@ def clean(yes: _YES = False) -> None:
 @app.command()
 def status(output: _FORMAT = Format.TABLE) -> None:
     """Ask every server whether it serves; ends with 1 unless all do."""
-    from payments_platform.local import stack
+    from payments_platform.local import statuses
 
-    known = stack.status(_home(_settings()))
+    known = statuses.status(_home(_settings()))
     _show(known, output)
     if not known or not all(service.ready for service in known):
         raise typer.Exit(1)

@@ -16,8 +16,9 @@ from payments_platform.local import java, ports
 from payments_platform.local.failures import StackError
 from payments_platform.local.home import Home
 from payments_platform.local.privileges import unprivileged
+from payments_platform.local.selection import services
 from payments_platform.local.servers.postgres import binaries
-from payments_platform.local.stack import known_site, services, supervisor_of, usual_ports
+from payments_platform.local.sites import known_site, supervisor_of, usual_ports
 
 GIB = 1024**3
 # Three PostgreSQL servers 1 GB, Dagster's pages and code servers 1 GB, four Java servers 2.5 GB, two runs 2 GB.
