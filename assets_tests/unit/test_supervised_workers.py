@@ -1,5 +1,6 @@
 """Workers as the supervisor starts them: told where to answer Prometheus, and told apart from another home's."""
 
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -7,6 +8,9 @@ from threading import Thread
 import pytest
 
 from payments_platform.local.home import Home
+from payments_platform.local.milestones import Milestones
+from payments_platform.local.request import Request
+from payments_platform.local.selection import services
 from payments_platform.local.servers.workers import WORKERS, Worker, _follows
 from payments_platform.local.service import NotReady, Site
 
@@ -63,3 +67,35 @@ def test_a_worker_is_ready_when_its_metrics_answer(site: Site) -> None:
         worker.check(here)
     with pytest.raises(NotReady):
         worker.check(here)
+
+
+@pytest.mark.parametrize("worker", WORKERS, ids=lambda worker: worker.name)
+def test_a_worker_alone_needs_no_server_but_those_it_names(site: Site, worker: Worker) -> None:
+    """`payments up --only <worker>` leaves Dagster's server out: its address is no part of a worker."""
+    alone = replace(site, ports={worker.name: worker.port})
+    program = worker.program(alone)
+    assert program.environment["PAYMENTS_HOME"] == str(site.home.root)
+    assert "PAYMENTS_PLATFORM_DAGSTER_URL" not in program.environment
+    assert "PAYMENTS_PLATFORM_DAGSTER_URL" in worker.program(site).environment
+    chosen = services(ui=False, streams=True, workers=True, only=[worker.name])
+    assert "platform" not in {it.name for it in chosen}
+
+
+@pytest.mark.parametrize("elsewhere", [set(), {"connect"}, {"kafka", "connect"}], ids=str)
+def test_a_start_sets_capture_up_once_after_all_it_needs(
+    site: Site, elsewhere: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice is a second round of questions to every server, and two that make one slot."""
+    capture = next(worker for worker in WORKERS if worker.name == "capture")
+    assert "--no-apply" in capture.program(site).command
+    done: list[set[str]] = []
+    served: set[str] = set()
+    monkeypatch.setattr(Milestones, "_migrate", lambda _: None)
+    monkeypatch.setattr(Milestones, "_capture", lambda _: done.append(set(served)))
+    wanted = [it for it in services(ui=False, streams=True, workers=True) if it.name not in elsewhere]
+    milestones = Milestones(Request(site.home, site.project), wanted)
+    for service in sorted(wanted, key=lambda it: len(it.after)):
+        served.add(service.name)
+        milestones.passed(service)
+    assert len(done) == 1
+    assert done[0] >= {"primary", "kafka", "connect"} - elsewhere

@@ -186,6 +186,9 @@ def watch(
     metrics_port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Serve Prometheus metrics on 127.0.0.1.", show_default="off")
     ] = None,
+    apply_first: Annotated[
+        bool, typer.Option("--apply/--no-apply", help="Set capture up with the first look, as `capture apply` does.")
+    ] = True,
 ) -> None:
     """Guard capture until Ctrl-C or SIGTERM: set it up, restart what fails, tell what is wrong."""
     from prometheus_client import start_http_server
@@ -198,7 +201,8 @@ def watch(
     settings = load_settings()
     log = logging.getLogger("payments.capture")
     with stopped_by_signals() as stop:
-        guardian = Guardian(capture_of(settings, log.info), places_of(settings), settings.home / "run" / "capture.json")
+        state = settings.home / "run" / "capture.json"
+        guardian = Guardian(capture_of(settings, log.info), places_of(settings), state, is_applied=not apply_first)
         if metrics_port is not None:
             start_http_server(metrics_port, addr="127.0.0.1", registry=guardian.metrics.registry)
         guardian.run(stop)

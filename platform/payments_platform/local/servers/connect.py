@@ -4,13 +4,12 @@ Belongs here: the worker's configuration. Does not: the connector's (streaming/ 
 (oltp/ migrations).
 """
 
-import http.client
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from payments_platform.local import java
+from payments_platform.local.answers import OK, ask
 from payments_platform.local.downloads import folder_of
 from payments_platform.local.home import write_private
 from payments_platform.local.orphans import end_orphans
@@ -24,7 +23,6 @@ CAPTURE_PASSWORD = "PAYMENTS_CAPTURE_PASSWORD"  # noqa: S105  # the variable's n
 _BUNDLE = "debezium"
 _MAIN = "org.apache.kafka.connect.cli.ConnectDistributed"
 _HEAP_MB = 512
-_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -76,20 +74,9 @@ CONNECT = Connect()
 
 def check_worker(url: str) -> None:
     """Raise ``NotReady`` unless the worker has joined its group and takes connectors."""
-    place = urlsplit(url)
-    secure = place.scheme == "https"
-    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-    connection = kind(place.hostname or "", place.port, timeout=_SECONDS)
-    try:
-        connection.request("GET", f"{place.path.rstrip('/')}/connectors")
-        answer = connection.getresponse()
-        answer.read()
-    except (OSError, http.client.HTTPException) as error:
-        raise NotReady(f"Kafka Connect does not answer at {url} ({error})") from None
-    finally:
-        connection.close()
-    if answer.status != http.client.OK:
-        raise NotReady(f"Kafka Connect at {url} answers {answer.status}: it is still joining its group")
+    status, _ = ask(f"{url.rstrip('/')}/connectors", f"Kafka Connect at {url}")
+    if status != OK:
+        raise NotReady(f"Kafka Connect at {url} answers {status}: it is still joining its group")
 
 
 def _file(site: Site) -> Path:

@@ -4,7 +4,6 @@ Belongs here: how they are started, and whether they really serve (code location
 the instance's policy (dagster.yaml at the root), the definitions.
 """
 
-import http.client
 import json
 import sys
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from payments_platform.local.answers import ask_json
 from payments_platform.local.home import write_private
 from payments_platform.local.orphans import end_orphans
 from payments_platform.local.service import Broken, NotReady, Program, Site
@@ -79,18 +79,22 @@ DAEMON = Dagster("daemon", None, "dagster-daemon", ("run",))
 
 
 def environment(site: Site) -> dict[str, str]:
-    """Return the variables that Dagster and the platform's code need to use this stack from any shell."""
+    """Return the variables that Dagster and the platform's code need to use this stack from any shell.
+
+    A start of a few servers may leave out the one that Dagster's records lie in: then nothing is said of them.
+    """
     settings = Settings(home=site.home.root, environment=site.environment)
-    return {
+    variables = {
         "DAGSTER_HOME": str(site.home.dagster),
         "PAYMENTS_ENVIRONMENT": site.environment,
         "PAYMENTS_HOME": str(site.home.root),
         "PAYMENTS_WAREHOUSE_PATH": str(settings.warehouse_path),
-        "PAYMENTS_PLATFORM_DAGSTER_URL": (
-            # The driver is named: Dagster's notifications are SQL that psycopg 3, SQLAlchemy's default, refuses.
-            f"postgresql+psycopg2://dagster:{site.passwords['dagster']}@{site.host}:{site.ports['platform']}/dagster"
-        ),
     }
+    if "platform" in site.ports:
+        # The driver is named: Dagster's notifications are SQL that psycopg 3, SQLAlchemy's default, refuses.
+        address = f"dagster:{site.passwords['dagster']}@{site.host}:{site.ports['platform']}/dagster"
+        variables["PAYMENTS_PLATFORM_DAGSTER_URL"] = f"postgresql+psycopg2://{address}"
+    return variables
 
 
 def _workspace(site: Site) -> Path:
@@ -99,15 +103,8 @@ def _workspace(site: Site) -> Path:
 
 def _ask(site: Site, query: str) -> Any:  # noqa: ANN401  # the shape of the answer is the query's
     """Ask the web server's GraphQL endpoint; ``NotReady`` while nobody answers."""
-    connection = http.client.HTTPConnection(site.host, site.ports[WEBSERVER_NAME], timeout=_SECONDS)
-    try:
-        body = json.dumps({"query": query})
-        connection.request("POST", "/graphql", body=body, headers={"Content-Type": "application/json"})
-        data = json.loads(connection.getresponse().read()).get("data")
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise NotReady(f"the web server does not answer ({error})") from None
-    finally:
-        connection.close()
+    url = f"http://{site.host}:{site.ports[WEBSERVER_NAME]}/graphql"
+    data = ask_json(url, "the web server", body=json.dumps({"query": query}), seconds=_SECONDS).get("data")
     if not data:
         raise NotReady("the web server answers with an error")
     return data

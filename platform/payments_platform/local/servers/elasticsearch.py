@@ -4,13 +4,13 @@ Belongs here: its configuration and how it is started. Does not: indexes and map
 distribution lacks (docs/limits.md).
 """
 
-import http.client
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from payments_platform.local import java
+from payments_platform.local.answers import ask_json
 from payments_platform.local.downloads import files_of, folder_of
 from payments_platform.local.failures import StackError
 from payments_platform.local.home import write_private
@@ -21,7 +21,6 @@ from payments_platform.local.service import NotReady, Program, Site
 _BUNDLE = "elasticsearch"
 _MAIN = "org.elasticsearch.launcher.CliToolLauncher"
 _HEAP_MB = 512
-_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -75,14 +74,7 @@ class Elasticsearch:
 
     def check(self, site: Site) -> None:
         """Every index must have its first copy: a search over half of them would answer wrongly."""
-        connection = http.client.HTTPConnection(site.host, site.ports[self.name], timeout=_SECONDS)
-        try:
-            connection.request("GET", "/_cluster/health")
-            answer = json.loads(connection.getresponse().read())
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise NotReady(f"it does not answer ({error})") from None
-        finally:
-            connection.close()
+        answer = ask_json(f"{self.address(site)['url']}/_cluster/health", "it")
         if answer.get("status") not in {"yellow", "green"}:
             raise NotReady(f"its state is {answer.get('status', 'unknown')}")
 

@@ -3,23 +3,21 @@
 Belongs here: how they are started and seen to run. Does not: what a worker does (streaming/).
 """
 
-import http.client
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from payments_platform.local.answers import OK, ask
 from payments_platform.local.orphans import end_orphans
 from payments_platform.local.servers.connect import CONNECT
 from payments_platform.local.servers.dagster import environment
 from payments_platform.local.servers.elasticsearch import ELASTICSEARCH
 from payments_platform.local.servers.mongodb import MONGODB
-from payments_platform.local.servers.postgres import PLATFORM
 from payments_platform.local.service import NotReady, Program, Site
 from payments_platform.settings import variables_elsewhere
 
 _PAYMENTS = "payments"
-_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -50,16 +48,9 @@ class Worker:
         )
 
     def check(self, site: Site) -> None:
-        connection = http.client.HTTPConnection(site.host, site.ports[self.name], timeout=_SECONDS)
-        try:
-            connection.request("GET", "/metrics")
-            status = connection.getresponse().status
-        except (OSError, http.client.HTTPException) as error:
-            raise NotReady(f"its metrics do not answer ({error})") from None
-        finally:
-            connection.close()
-        if status != http.client.OK:
-            raise NotReady(f"its metrics answer {status}")
+        status, _ = ask(str(self.address(site)["url"]), "its metrics page")
+        if status != OK:
+            raise NotReady(f"its metrics page answers {status}")
 
     def complete(self, site: Site) -> None:
         """Nothing is left to do once it runs."""
@@ -69,9 +60,9 @@ class Worker:
         end_orphans(lambda words: _follows(words, (_PAYMENTS, *self.arguments)), home=site.home.root)
 
 
-# Capture is set up when Connect serves, and makes the topics that the others read.
+# Capture is set up when Connect serves (milestones.py), and with it the topics that the others read.
 WORKERS = (
-    Worker("capture", ("capture", "watch"), 9409, (CONNECT.name, PLATFORM.name)),
+    Worker("capture", ("capture", "watch", "--no-apply"), 9409, (CONNECT.name,)),
     Worker("processor", ("stream", "run", "processor"), 9410, (CONNECT.name,)),
     Worker("sink-mongodb", ("stream", "run", "sink-mongodb"), 9411, (CONNECT.name, MONGODB.name)),
     Worker("sink-elasticsearch", ("stream", "run", "sink-elasticsearch"), 9412, (CONNECT.name, ELASTICSEARCH.name)),
