@@ -7,9 +7,9 @@ import pytest
 
 from assets_tests.assets.conftest import Platform, checks_of, failures_of
 from assets_tests.fakes.source import FakeSource
-from payments_platform.contracts.catalogue import WATCHED
+from payments_platform.contracts.catalogue import WATCHED, of_zone
 from payments_platform.contracts.columns import SAMPLE_DAY
-from payments_platform.contracts.operations import DATA_LOAD_TIMES
+from payments_platform.contracts.operations import DATA_LOAD_TIMES, PHASE_TIMES
 from payments_platform.definitions import defs
 from payments_platform.defs.jobs import EVERYTHING
 from payments_platform.operations.evidence import facts
@@ -17,7 +17,13 @@ from payments_platform.operations.evidence import facts
 GRAPH = defs.resolve_asset_graph()
 
 
-@pytest.mark.row("C4", "C7", "B4", "X4", "X5")
+def _rows(platform: Platform, zone: str) -> int:
+    """Rows that the lake holds of the day in a zone, of datasets that are made by the day."""
+    found = ((it, platform.lake.manifest(it, SAMPLE_DAY)) for it in of_zone(zone) if it.is_daily)
+    return sum(manifest.outputs[it.name].rows for it, manifest in found if manifest)
+
+
+@pytest.mark.row("C4", "C7", "B4", "B7", "X4", "X5")
 def test_a_day_goes_from_the_source_to_the_aggregates_in_one_run(platform: Platform) -> None:
     """Every asset, every gate: what a laptop shows before any server exists; each is then known to be there."""
     result = platform.run([SAMPLE_DAY], FakeSource({}))
@@ -29,6 +35,11 @@ def test_a_day_goes_from_the_source_to_the_aggregates_in_one_run(platform: Platf
     assert {f"{key.to_user_string()}:contract" for key in made if key} <= set(checks)
     count = platform.box.warehouse.query("select sum(transaction_count) as n from aggregates.merchant_daily")
     assert count["n"].item() == platform.landed()[SAMPLE_DAY]
+    phases = dict(platform.lake.scan(PHASE_TIMES, SAMPLE_DAY).select("phase", "row_count").collect().iter_rows())
+    written = {zone: _rows(platform, zone) for zone in ("raw", "clean", "quarantine", "curated")}
+    assert (phases["extract"], phases["transform"]) == (written["raw"], written["curated"])
+    assert phases["validate"] == written["clean"] + written["quarantine"]
+    assert (phases["load"], phases["aggregates"]) == (written["curated"], None)
     watched = facts(WATCHED, {}, platform.lake, platform.box.warehouse.load_times(), [SAMPLE_DAY])
     built = {"/".join(key.path) for key in made if key}
     assert [it.dataset for it in watched if not it.landed and it.dataset in built] == []

@@ -8,13 +8,19 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
+from payments_platform.contracts import figures
 from payments_platform.definitions import defs
+from payments_platform.defs._platform.specs import key_of
 from payments_platform.vocabulary import DBT_ZONES
 
 GRAPH = defs.resolve_asset_graph()
 # Written by workers by the hour, and compared with the day's extraction by a job of its own.
 OF_THE_STREAM = {dg.AssetKey(["raw", "transactions_stream"]), dg.AssetKey(["operations", "stream_reconciliation"])}
-MATERIALIZABLE = {key for key in GRAPH.get_all_asset_keys() if GRAPH.get(key).is_materializable} - OF_THE_STREAM
+# Figures of the platform itself are taken after the day's last deadline, also on a day whose job failed.
+OF_THE_PLATFORM = {key_of(it) for it in figures.DATASETS}
+MATERIALIZABLE = (
+    {key for key in GRAPH.get_all_asset_keys() if GRAPH.get(key).is_materializable} - OF_THE_STREAM - OF_THE_PLATFORM
+)
 JOBS = {job.name for job in defs.resolve_all_job_defs() if not job.name.startswith("__")}
 
 
@@ -28,7 +34,7 @@ def assets_of(job: str) -> set[dg.AssetKey]:
 
 def test_the_jobs_are_a_short_list() -> None:
     of_days = {"daily_oltp_to_dwh", "lake_to_landing", "warehouse_models", "daily_upkeep", REPORT_ALONE}
-    assert of_days | {"stream_window_checks", "stream_reconciliation_of_the_day"} == JOBS
+    assert of_days | {"stream_window_checks", "stream_reconciliation_of_the_day", "platform_figures"} == JOBS
 
 
 @pytest.mark.row("B1", "R1")
@@ -46,6 +52,14 @@ def test_the_two_halves_make_the_daily_job_and_do_not_overlap() -> None:
     assert MATERIALIZABLE - lake - models == records
     assert {key.path[0] for key in models} == set(DBT_ZONES)
     assert all(GRAPH.get(key).is_partitioned for key in lake)
+
+
+@pytest.mark.row("R6", "O12")
+def test_the_platform_s_figures_have_a_job_of_their_own_after_the_last_deadline() -> None:
+    """In the daily job they would be missing for every day on which it failed."""
+    assert assets_of("platform_figures") == OF_THE_PLATFORM
+    schedule = defs.resolve_schedule_def("platform_figures_schedule")
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 6 * * *", "UTC")
 
 
 @pytest.mark.parametrize("job", ["daily_oltp_to_dwh", "lake_to_landing", "warehouse_models"])

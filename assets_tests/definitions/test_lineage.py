@@ -16,17 +16,20 @@ KEYS = GRAPH.get_all_asset_keys()
 SOURCES = sorted(key.to_user_string() for key in KEYS if key.path[0] == "oltp")
 
 # Whatever else has no upstream reads nothing, or reads behind Dagster's back.
-# What people decide about quarantined rows comes from nowhere else.
-ROOTS = {*SOURCES, "quarantine/repairs", "quarantine/reveals", "marts/dim_date", "marts/dim_time"}
+# What people decide about quarantined rows comes from nowhere else; runs and ticks come from Dagster's own records.
+ROOTS = {*SOURCES, "quarantine/repairs", "quarantine/reveals", "marts/dim_date", "marts/dim_time"} | {
+    "operations/run_records",
+    "operations/tick_records",
+}
 # Whatever else has no downstream is work that nobody uses. What the warehouse serves is read by a named consumer.
 LEAVES = {f"quarantine/{clean.table}" for clean in of_zone("clean")} | {
-    "operations/data_load_times",
+    "operations/weekly_figures",
+    "operations/service_levels",
     "quarantine/reveals",
     # Read by applications and people, not by an asset.
     "documents/transaction_logs",
     "search/transactions",
     "operations/dead_letters",
-    "operations/stream_reconciliation",
 }
 SERVED = {"marts/customer_consent", "marts/fact_subscription", "marts/fact_fraud_detection"}
 AGGREGATES = {key.to_user_string() for key in KEYS if key.path[0] == "aggregates"}

@@ -18,6 +18,7 @@ from payments_platform.commands import (
     dlq,
     docs,
     freshness,
+    kpis,
     pictures,
     quarantine,
     source,
@@ -67,6 +68,7 @@ app.add_typer(source.app)
 app.add_typer(warehouse.app)
 app.add_typer(backfill.app)
 app.add_typer(freshness.app)
+app.add_typer(kpis.app)
 app.add_typer(demo.app)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(dlq.app, name="dlq")

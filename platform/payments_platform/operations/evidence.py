@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from math import ceil
-from typing import Final, assert_never
+from typing import Final, TypeVar, assert_never
 
 import polars as pl
 
@@ -22,6 +22,7 @@ from payments_platform.operations.freshness import LOOKBACK, Landed, Watched
 from payments_platform.settings import Environment
 from payments_platform.vocabulary import LAKE_ZONES, TEAM_OF_ZONE, days_between
 
+Length = TypeVar("Length", timedelta, float)
 # Fewer say nothing of what is usual.
 _OBSERVATIONS: Final = 5
 _DAY: Final = timedelta(days=1)
@@ -154,7 +155,7 @@ def _usual(it: Watched, by_name: Mapping[str, Watched]) -> timedelta | None:
     return nearest_rank(took, 0.9) if len(took) >= _OBSERVATIONS else None
 
 
-def nearest_rank(values: Sequence[timedelta], share: float) -> timedelta:
+def nearest_rank(values: Sequence[Length], share: float) -> Length:
     """The smallest value that at least a share of the values does not exceed: one that was measured, never a mean."""
     return sorted(values)[max(ceil(share * len(values)), 1) - 1]
 

@@ -24,10 +24,11 @@ _ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 def run_facts(instance: dg.DagsterInstance, now: datetime) -> list[RunFact]:
     """The runs that ended lately. One that a person cancelled, or started by hand for a few assets, they see."""
     records = instance.get_run_records(filters=dg.RunsFilter(statuses=_ENDED, updated_after=now - LOOKBACK))
-    return [_run_fact(instance, record) for record in records if _is_watched(record.dagster_run)]
+    return [_run_fact(instance, record) for record in records if is_watched(record.dagster_run)]
 
 
-def _is_watched(run: dg.DagsterRun) -> bool:
+def is_watched(run: dg.DagsterRun) -> bool:
+    """Whether a run is of a job or a backfill, and not a few assets that a person chose."""
     return run.job_name != _AD_HOC or _BACKFILL in run.tags
 
 

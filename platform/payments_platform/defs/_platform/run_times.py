@@ -1,15 +1,16 @@
-"""What Dagster recorded about a run's steps and dbt models, as times by zone."""
+"""What Dagster recorded about a run's steps and dbt models: times by zone, rows by phase."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final, cast
 
 import dagster as dg
 
-from payments_platform.operations.phases import StepTime
+from payments_platform.operations.phases import Phase, StepTime, phase_of
 from payments_platform.vocabulary import DBT_ZONES, ZONES, Zone
 
 # The metadata that dagster-dbt leaves on each model it built.
 _DBT_SECONDS: Final = "Execution Duration"
+_ROW_COUNT: Final = "dagster/partition_row_count"
 
 
 def steps_of(instance: dg.DagsterInstance, run_id: str) -> tuple[list[StepTime], datetime]:
@@ -23,6 +24,19 @@ def steps_of(instance: dg.DagsterInstance, run_id: str) -> tuple[list[StepTime],
     models = _models(instance, run_id)
     began = min((step.started_at for step in steps), default=datetime.now(UTC))
     return steps + models, began
+
+
+def rows_of(instance: dg.DagsterInstance, run_id: str) -> dict[Phase, int]:
+    """Rows that the tables of each phase got, by what they said of each day. The models say nothing of theirs."""
+    counts: dict[Phase, int] = {}
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
+        made = entry.asset_materialization
+        if made is None or _ROW_COUNT not in made.metadata:
+            continue
+        phase = phase_of(cast("Zone", made.asset_key.path[0]))
+        if phase is not None:
+            counts[phase] = counts.get(phase, 0) + int(cast("int", made.metadata[_ROW_COUNT].value))
+    return counts
 
 
 def _models(instance: dg.DagsterInstance, run_id: str) -> list[StepTime]:

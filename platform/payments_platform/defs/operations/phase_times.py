@@ -11,7 +11,7 @@ from payments_platform.contracts.catalogue import of_zone
 from payments_platform.contracts.operations import PHASE_TIMES, QUALITY_REPORT
 from payments_platform.defs._platform.lake_assets import DayOutputs, lake_assets
 from payments_platform.defs._platform.lake_checks import follows_contract, lake_checks
-from payments_platform.defs._platform.run_times import steps_of
+from payments_platform.defs._platform.run_times import rows_of, steps_of
 from payments_platform.defs._platform.specs import key_of
 from payments_platform.operations.phases import PhaseTime, phase_table
 
@@ -23,7 +23,7 @@ def phase_times(context: dg.AssetExecutionContext, days: list[date]) -> Iterator
     """Add up the steps of this run by phase, and show them beside target and limit."""
     now = datetime.now(UTC)
     steps, started = steps_of(context.instance, context.run.run_id)
-    phases = phase_table(steps, run=(started, now))
+    phases = phase_table(steps, run=(started, now), rows=rows_of(context.instance, context.run.run_id))
     frame = pl.DataFrame(
         [
             (
@@ -50,9 +50,12 @@ def phase_times(context: dg.AssetExecutionContext, days: list[date]) -> Iterator
 def _table(phases: tuple[PhaseTime, ...]) -> str:
     rows = [
         f"| {it.phase} | {it.seconds:.1f} | {it.target_seconds} | {it.sla_seconds} | {it.document_p95_seconds} |"
+        f" {'' if it.row_count is None else it.row_count} |"
         for it in phases
     ]
-    return "\n".join(["| phase | seconds | target | limit | documented P95 |", "|---|---|---|---|---|", *rows])
+    return "\n".join(
+        ["| phase | seconds | target | limit | documented P95 | rows |", "|---|---|---|---|---|---|", *rows]
+    )
 
 
 phase_times_checks = lake_checks(follows_contract(PHASE_TIMES))

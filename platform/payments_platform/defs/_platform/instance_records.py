@@ -1,0 +1,158 @@
+"""What Dagster's instance recorded of runs, tasks and ticks, as the frames that figures are made from.
+
+Belongs here: reading the instance. Does not: what a figure is (operations/figures), what alerts look at
+(instance_facts.py).
+"""
+
+from collections.abc import Iterator, MutableMapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+import dagster as dg
+import polars as pl
+
+from payments_platform.contracts.figures import RUN_RECORDS, WHOLE_RUN
+from payments_platform.defs._platform.instance_facts import is_watched
+from payments_platform.operations.figures.periods import Span
+from payments_platform.operations.figures.ticks import Automation, Tick, tick_records
+
+Rows = Sequence[Sequence[object]]
+_OUTCOMES: Final = {
+    dg.DagsterRunStatus.SUCCESS: "succeeded",
+    dg.DagsterRunStatus.FAILURE: "failed",
+    dg.DagsterRunStatus.CANCELED: "cancelled",
+}
+_DUE_TAG: Final = ".dagster/scheduled_execution_time"
+_RETRY_NUMBER: Final = "dagster/retry_number"
+_WILL_RETRY: Final = "dagster/will_retry"
+_RETRIED_BY: Final = "dagster/auto_retry_run_id"
+# A retry that has not come by then will not come: its daemon was gone.
+_RETRY_COMES_WITHIN: Final = timedelta(hours=1)
+# The instance keeps skipped ticks of sensors for two days (dagster.yaml); the gaps that they leave are no lag.
+SENSOR_TICKS_KEPT: Final = timedelta(hours=47)
+_BEFORE: Final = timedelta(hours=1)
+_BATCH: Final = 500
+
+
+def run_records(
+    instance: dg.DagsterInstance,
+    first: date,
+    end: date,
+    now: datetime,
+    known: MutableMapping[str, Rows] | None = None,
+) -> pl.DataFrame:
+    """The rows of ``operations/run_records`` for the days ``[first, end)``.
+
+    What ``known`` holds is not asked again, for a caller that looks often: an ended run does not change.
+    """
+    begins, ends = (datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (first, end))
+    kept: MutableMapping[str, Rows] = {} if known is None else known
+    rows: list[Sequence[object]] = []
+    for record in _ended(instance, begins):
+        if begins <= _ended_at(record) < ends:
+            rows += _rows_of(instance, record, now, kept)
+    return pl.DataFrame(rows, schema=RUN_RECORDS.schema, orient="row")
+
+
+def _ended(instance: dg.DagsterInstance, since: datetime) -> Iterator[Any]:
+    """Records of ended runs that changed since then, some at a time."""
+    filters, cursor = dg.RunsFilter(statuses=list(_OUTCOMES), updated_after=since), None
+    while True:
+        found = instance.get_run_records(filters=filters, limit=_BATCH, cursor=cursor)
+        yield from (record for record in found if is_watched(record.dagster_run))
+        if len(found) < _BATCH:
+            return
+        cursor = found[-1].dagster_run.run_id
+
+
+def _ended_at(record: Any) -> datetime:  # noqa: ANN401 - RunRecord, which Dagster exports not
+    return _moment(record.end_time) or record.update_timestamp.astimezone(UTC)
+
+
+def _rows_of(
+    instance: dg.DagsterInstance,
+    record: Any,  # noqa: ANN401 - RunRecord
+    now: datetime,
+    kept: MutableMapping[str, Rows],
+) -> Rows:
+    run_id = record.dagster_run.run_id
+    if run_id not in kept:
+        rows = list(_read(instance, record, now))
+        if now - _ended_at(record) < _RETRY_COMES_WITHIN:
+            return rows  # whether it is retried may still be decided
+        kept[run_id] = rows
+    return kept[run_id]
+
+
+def _read(instance: dg.DagsterInstance, record: Any, now: datetime) -> Iterator[Sequence[object]]:  # noqa: ANN401 - RunRecord
+    """The row of a run, and one for each of its tasks that ended."""
+    run, ended_at = record.dagster_run, _ended_at(record)
+    tasks = [it for it in instance.get_run_step_stats(run.run_id) if it.status and it.status.value != "SKIPPED"]
+    will_retry = run.tags.get(_WILL_RETRY, "false").lower() == "true"
+    is_retried = will_retry and (_RETRIED_BY in run.tags or now - ended_at < _RETRY_COMES_WITHIN)
+    yield (
+        ended_at.date(), run.run_id, WHOLE_RUN, run.job_name, _OUTCOMES[run.status],
+        not (run.status is dg.DagsterRunStatus.FAILURE and is_retried),
+        int(run.tags.get(_RETRY_NUMBER, "0")) + 1, len(tasks), _due_at(run.tags.get(_DUE_TAG)),
+        record.create_timestamp.astimezone(UTC), _moment(record.start_time), ended_at,
+    )  # fmt: skip
+    for task in tasks:
+        if task.end_time is not None and task.status is not None:
+            outcome = "succeeded" if task.status.value == "SUCCESS" else "failed"
+            yield (
+                ended_at.date(), run.run_id, task.step_key, run.job_name, outcome, True, max(task.attempts or 1, 1),
+                None, None, None, _moment(task.start_time), _moment(task.end_time),
+            )  # fmt: skip
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _due_at(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text).astimezone(UTC) if text else None
+
+
+def first_run_at(instance: dg.DagsterInstance) -> datetime | None:
+    """When the platform ran something for the first time; None while it never has."""
+    found = instance.get_run_records(limit=1, ascending=True)
+    return found[0].create_timestamp.astimezone(UTC) if found else None
+
+
+def ticks_of(instance: dg.DagsterInstance, day: Span, now: datetime) -> pl.DataFrame:
+    """The rows of ``operations/tick_records`` for a day, of every schedule and sensor that was evaluated on it."""
+    # An instance that lives in memory alone has no automation, and no place for its ticks.
+    states = instance.all_instigator_state() if instance.schedule_storage else []
+    found = [_automation(instance, state, day, now) for state in states]
+    return tick_records(sorted(found, key=lambda it: it.name), day)
+
+
+def _automation(instance: dg.DagsterInstance, state: Any, day: Span, now: datetime) -> Automation:  # noqa: ANN401 - InstigatorState
+    is_sensor = state.instigator_type.value == "SENSOR"
+    interval = timedelta(seconds=getattr(state.instigator_data, "min_interval", None) or 0)
+    return Automation(
+        name=state.instigator_name,
+        kind="sensor" if is_sensor else "schedule",
+        ticks=_ticks(instance, state, day),
+        interval=interval,
+        is_complete=not is_sensor or now - day.starts_at < SENSOR_TICKS_KEPT,
+    )
+
+
+def _ticks(instance: dg.DagsterInstance, state: Any, day: Span) -> list[Tick]:  # noqa: ANN401 - InstigatorState
+    found = instance.get_ticks(
+        state.instigator_origin_id,
+        state.selector_id,
+        after=(day.starts_at - _BEFORE).timestamp(),
+        before=day.ends_at.timestamp(),
+    )
+    return sorted(
+        (
+            Tick(
+                datetime.fromtimestamp(it.timestamp, UTC), _moment(it.tick_data.end_timestamp),
+                it.status.value == "FAILURE",
+            )
+            for it in found
+        ),
+        key=lambda tick: tick.at,
+    )  # fmt: skip

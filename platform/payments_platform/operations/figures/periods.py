@@ -1,0 +1,68 @@
+"""ISO weeks and calendar months in UTC, by name and by the days that they hold.
+
+Belongs here: the arithmetic of these two. Does not: when something is due (contracts/due.py, whose weeks begin on
+Sunday as Dagster's partitions do), any clock, viewers' time zones: a week in UTC moves for nobody.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from payments_platform.vocabulary import days_between
+
+
+@dataclass(frozen=True)
+class Span:
+    """Whole days ``[first, end)``, UTC, and the name that people give them."""
+
+    first: date
+    end: date
+    name: str
+
+    @property
+    def days(self) -> list[date]:
+        """The days, in order."""
+        return days_between(self.first, self.end)
+
+    @property
+    def starts_at(self) -> datetime:
+        """The midnight that begins it."""
+        return midnight(self.first)
+
+    @property
+    def ends_at(self) -> datetime:
+        """The midnight that ends it."""
+        return midnight(self.end)
+
+
+def midnight(day: date) -> datetime:
+    """The beginning of a day, UTC."""
+    return datetime.combine(day, time(), UTC)
+
+
+def week_of(day: date) -> Span:
+    """The ISO week that holds a day: from Monday, named by the year that holds its Thursday (``2026-W53``)."""
+    year, week, weekday = day.isocalendar()
+    monday = day - timedelta(days=weekday - 1)
+    return Span(monday, monday + timedelta(days=7), f"{year}-W{week:02}")
+
+
+def month_of(day: date) -> Span:
+    """The calendar month that holds a day (``2028-02``)."""
+    first = day.replace(day=1)
+    return Span(first, (first + timedelta(days=32)).replace(day=1), f"{first:%Y-%m}")
+
+
+def week_named(name: str) -> Span:
+    """The week of a name such as ``2026-W48``. Raises ValueError for another text and for a week that never comes."""
+    year, marker, week = name.partition("-W")
+    if not (marker and year.isdigit() and week.isdigit()):
+        raise ValueError(f"{name!r} is no ISO week; write it as 2026-W48")
+    return week_of(date.fromisocalendar(int(year), int(week), 1))
+
+
+def month_named(name: str) -> Span:
+    """The month of a name such as ``2026-11``. Raises ValueError for any other text."""
+    try:
+        return month_of(date.fromisoformat(f"{name}-01"))
+    except ValueError:
+        raise ValueError(f"{name!r} is no month; write it as 2026-11") from None
