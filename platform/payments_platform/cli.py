@@ -21,10 +21,11 @@ from payments_platform.commands import (
     kpis,
     pictures,
     quarantine,
+    rebuild,
     source,
     stack,
-    stores,
     stream,
+    verify,
     warehouse,
 )
 from payments_platform.errors import ExplainedError
@@ -74,5 +75,6 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(stream.app, name="stream")
 app.add_typer(capture.app, name="capture")
-app.add_typer(stores.app)
+app.add_typer(rebuild.app)
+app.add_typer(verify.app)
 app.add_typer(alerts.app, name="alerts")

@@ -151,6 +151,16 @@ class Settings(BaseSettings):
         """Return the address of the search engine."""
         return self._stream_address("elasticsearch", "http://{host}:{port}")
 
+    def lacking(self) -> dict[str, str]:
+        """Return the servers of the speed layer that have no address here, each with the sentence that says why."""
+        found = {}
+        for server in STREAM_VARIABLES:
+            try:
+                self._stream_address(server, "{host}")
+            except SettingMissing as why:
+                found[server] = str(why)
+        return found
+
     def export(self) -> None:
         """Put what Dagster and dbt read from the environment there, so that they use this home and no other.
 

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from payments_platform.commands.live import stopped_by_signals
 from payments_platform.commands.quarantine import Format
+from payments_platform.commands.saying import say
 from payments_platform.errors import ExplainedError
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Alerts: what is open, what was sent, a test message, the watch over them.", no_args_is_help=True
 )
-_err = Console(stderr=True, highlight=False)
 _Format = Annotated[Format, typer.Option("--format", help="table or json.")]
 
 
@@ -38,7 +38,7 @@ def list_open(*, output: _Format = Format.TABLE) -> None:
     from payments_platform.operations.alerts.access import opened
     from payments_platform.settings import load_settings
 
-    with opened(load_settings(), {}, _say) as alerting:
+    with opened(load_settings(), {}, say) as alerting:
         memory, waiting = alerting.store.memory(), alerting.store.waiting()
     if output is Format.JSON:
         typer.echo(json.dumps([asdict(alert) for alert in memory.open_alerts], default=str, indent=2))
@@ -50,9 +50,9 @@ def list_open(*, output: _Format = Format.TABLE) -> None:
     if memory.open_alerts:
         _wide().print(table)
     evaluated = f"{memory.evaluated_at:%Y-%m-%d %H:%M:%S} UTC" if memory.evaluated_at else "never"
-    _say(f"{len(memory.open_alerts)} open. Evaluated last: {evaluated}.")
+    say(f"{len(memory.open_alerts)} open. Evaluated last: {evaluated}.")
     if waiting:
-        _say(f"{len(waiting)} messages wait to be delivered; the first says: {waiting[0].error or 'not tried yet'}")
+        say(f"{len(waiting)} messages wait to be delivered; the first says: {waiting[0].error or 'not tried yet'}")
 
 
 @app.command()
@@ -65,7 +65,7 @@ def messages(
     from payments_platform.operations.alerts.access import opened
     from payments_platform.settings import load_settings
 
-    with opened(load_settings(), {}, _say) as alerting:
+    with opened(load_settings(), {}, say) as alerting:
         found = alerting.store.recent(datetime.now(UTC) - timedelta(days=days))
     if output is Format.JSON:
         typer.echo(json.dumps([asdict(entry) for entry in found], default=str, indent=2))
@@ -92,7 +92,7 @@ def try_channels(
     from payments_platform.settings import load_settings
 
     settings, now, failed = load_settings(), datetime.now(UTC), []
-    known = channels(settings.alert_access(), _say)
+    known = channels(settings.alert_access(), say)
     unknown = sorted(set(channel or ()) - set(known))
     if unknown:
         raise typer.BadParameter(f"{unknown[0]} is no channel; channels are {', '.join(known)}")
@@ -105,7 +105,7 @@ def try_channels(
         except (ChannelAway, ChannelRefused) as error:
             failed.append(f"{name}: {error}")
             continue
-        _say(f"{name}: {'no credentials, printed above' if isinstance(sender, PrintedChannel) else 'sent'}")
+        say(f"{name}: {'no credentials, printed above' if isinstance(sender, PrintedChannel) else 'sent'}")
     if failed:
         raise TrialNotDelivered("\n".join(failed))
 
@@ -153,7 +153,3 @@ def watch(
 
 def _wide() -> Console:
     return Console(highlight=False, width=None if Console().is_terminal else 200)
-
-
-def _say(text: str) -> None:
-    _err.print(text, markup=False, soft_wrap=True)

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from payments_platform.commands.live import stopped_by_signals
+from payments_platform.commands.saying import say
 
 if TYPE_CHECKING:
     from payments_platform.streaming.capture.facts import CaptureFacts, Finding
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Change capture: from the source's log to Kafka.", no_args_is_help=True)
 _out = Console(highlight=False)
-_err = Console(stderr=True, highlight=False)
 
 
 class Format(StrEnum):
@@ -29,10 +29,6 @@ class Format(StrEnum):
 
     TABLE = "table"
     JSON = "json"
-
-
-def _say(text: str) -> None:
-    _err.print(text, markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -81,14 +77,12 @@ def apply() -> None:
     from payments_platform.streaming.capture.apply import apply as apply_capture
     from payments_platform.streaming.capture.build import capture_of
 
-    done = apply_capture(capture_of(load_settings(), _say))
-    _say(
-        f"Connector {done.connector}; {len(done.topics.created)} topics created, {len(done.topics.corrected)} changed."
-    )
+    done = apply_capture(capture_of(load_settings(), say))
+    say(f"Connector {done.connector}; {len(done.topics.created)} topics created, {len(done.topics.corrected)} changed.")
     for difference in done.topics.differs:
-        _say(f"Not changed, needs a decision: {difference}")
+        say(f"Not changed, needs a decision: {difference}")
     if done.snapshot:
-        _say(f"{sum(done.snapshot.values()):,} rows that were there already are delivered.")
+        say(f"{sum(done.snapshot.values()):,} rows that were there already are delivered.")
 
 
 @app.command()
@@ -100,7 +94,7 @@ def repair(
     from payments_platform.streaming.capture.build import capture_of
     from payments_platform.streaming.capture.repair import repair as repair_capture
 
-    capture = capture_of(load_settings(), _say)
+    capture = capture_of(load_settings(), say)
     unknown = sorted(set(tables or ()) - set(capture.tables))
     if unknown:
         raise typer.BadParameter(f"{unknown[0]} is not captured; captured are {', '.join(capture.tables)}")
@@ -122,18 +116,18 @@ def raise_epoch() -> None:
     from payments_platform.streaming.capture.repair import raise_epoch as raise_capture
 
     settings = load_settings()
-    capture = capture_of(settings, _say)
+    capture = capture_of(settings, say)
     capture = replace(capture, epoch=next_epoch(capture))
     _say_repaired(raise_capture(capture, settings.keep_epoch))
-    _say(f"The epoch is {capture.epoch}.")
+    say(f"The epoch is {capture.epoch}.")
 
 
 def _say_repaired(done: "Repaired") -> None:
     rows, changes = sum(done.rows.values()), sum(done.changes.values())
     slot = "The slot was made anew. " if done.made_slot else ""
-    _say(f"{slot}{rows:,} current rows and {changes:,} changes of the histories are delivered.")
+    say(f"{slot}{rows:,} current rows and {changes:,} changes of the histories are delivered.")
     if done.phantoms:
-        _say(f"{done.phantoms:,} rows that the source does not have are taken back.")
+        say(f"{done.phantoms:,} rows that the source does not have are taken back.")
 
 
 @app.command()
@@ -165,7 +159,7 @@ def _change(verb: str, state: str) -> None:
     connect = capture_of(load_settings()).connect
     connect.change_state(CONNECTOR, "pause" if verb == "pause" else "resume")
     connect.await_state(CONNECTOR, state)
-    _say(f"The connector is {state}.")
+    say(f"The connector is {state}.")
 
 
 @app.command()
@@ -177,8 +171,8 @@ def remove(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fal
 
     if not yes:
         typer.confirm("Changes from now on will not be captured. Remove change capture?", abort=True)
-    remove_capture(capture_of(load_settings(), _say))
-    _say("Change capture is removed. Run payments capture apply to begin anew.")
+    remove_capture(capture_of(load_settings(), say))
+    say("Change capture is removed. Run payments capture apply to begin anew.")
 
 
 @app.command()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
 
+from payments_platform.commands.saying import say
+
 if TYPE_CHECKING:
     from payments_platform.operations.delays import Delay, Finder
     from payments_platform.settings import Settings
@@ -19,7 +21,10 @@ MONGODB: Final = "mongodb by id"
 
 @contextmanager
 def open_finders(settings: "Settings") -> "Iterator[dict[str, Finder]]":
-    """How each place is asked, in the order a payment passes them: change topic, processed topic, stores."""
+    """How each place is asked, in the order a payment passes them: change topic, processed topic, stores.
+
+    What has no address is named and left out.
+    """
     from payments_platform.clients import elasticsearch, kafka, mongodb
     from payments_platform.documents.transaction_logs import COLLECTION
     from payments_platform.operations import finders
@@ -27,19 +32,23 @@ def open_finders(settings: "Settings") -> "Iterator[dict[str, Finder]]":
     from payments_platform.streaming.sinks.jobs import DATABASE
     from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS, topic
 
-    servers = settings.kafka_servers()
+    absent = settings.lacking()
+    for name, why in absent.items():
+        say(f"{name} is not there and is not timed: {why}")
     with ExitStack() as stack:
         found: dict[str, Finder] = {}
-        for name in (topic("transactions"), ANALYTICS_TRANSACTIONS):
-            reader = finders.TopicFinder(kafka.consumer(servers, "delays"), name)
+        for name in (topic("transactions"), ANALYTICS_TRANSACTIONS) if "kafka" not in absent else ():
+            reader = finders.TopicFinder(kafka.consumer(settings.kafka_servers(), "delays"), name)
             stack.callback(reader.close)
             found[name] = reader
-        client = stack.enter_context(mongodb.connect(settings.mongodb_uri(), name="delays"))
-        found[MONGODB] = finders.document_finder(client[DATABASE][COLLECTION])
-        search = elasticsearch.connect(settings.elasticsearch_url())
-        stack.callback(search.close)
-        found[BY_ID] = finders.indexed_finder(search, lambda sample: index_of(sample.created_at.date()))
-        found[BY_SEARCH] = finders.search_finder(search, ALIAS)
+        if "mongodb" not in absent:
+            client = stack.enter_context(mongodb.connect(settings.mongodb_uri(), name="delays"))
+            found[MONGODB] = finders.document_finder(client[DATABASE][COLLECTION])
+        if "elasticsearch" not in absent:
+            search = elasticsearch.connect(settings.elasticsearch_url())
+            stack.callback(search.close)
+            found[BY_ID] = finders.indexed_finder(search, lambda sample: index_of(sample.created_at.date()))
+            found[BY_SEARCH] = finders.search_finder(search, ALIAS)
         yield found
 
 

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from payments_platform.commands.quarantine import Format
+from payments_platform.commands.saying import say
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Messages that a consumer refused: list them, show one, replay or discard them.", no_args_is_help=True
 )
-_err = Console(stderr=True, highlight=False)
 
 _Letters = Annotated[
     list[str] | None, typer.Argument(metavar="LETTER…", help="Letters, as `list` names them.", show_default=False)
@@ -57,11 +57,9 @@ def list_letters(
     console.print(_counted(rows))
     console.print(_listed(rows.head(limit)))
     if rows.height > limit:
-        _say(
-            f"{rows.height - limit:,} more letters; raise --limit, or narrow by --topic, --consumer, --class, --state."
-        )
+        say(f"{rows.height - limit:,} more letters; raise --limit, or narrow by --topic, --consumer, --class, --state.")
     if undecided := [row for row in rows.iter_rows(named=True) if row["state"] == "open"]:
-        _say(f"Next: payments dlq show {_name(undecided[0])}")
+        say(f"Next: payments dlq show {_name(undecided[0])}")
 
 
 @app.command()
@@ -79,17 +77,17 @@ def show(
     if reveal:
         _record_reveal(row, why)
     kind, state = FAULTS[Fault(row["fault"])], LetterState(row["state"])
-    _say(f"{row['fault']}: {row['refusal']}. {kind.meaning}")
-    _say(f"{row['state']}: {STATE_MEANINGS[state]} Refused {row['attempts']} times, last {row['failed_at']:%F %T} UTC.")
+    say(f"{row['fault']}: {row['refusal']}. {kind.meaning}")
+    say(f"{row['state']}: {STATE_MEANINGS[state]} Refused {row['attempts']} times, last {row['failed_at']:%F %T} UTC.")
     if row["ended_by"]:
-        _say(f"{row['ended_at']:%F %T} {row['ended_by']}: {row['end_reason']}")
+        say(f"{row['ended_at']:%F %T} {row['ended_by']}: {row['end_reason']}")
     cells = Table("part", "field", "value", title=Text(letter))
     for part in ("key", "value"):
         for field, text in view(row["source_topic"], row[part], reveal=reveal):
             cells.add_row(part, Text(field), Text(text))
     _console().print(cells)
-    _say(f"To do ({kind.owner}): {kind.remedy}")
-    _say(f"Next: payments dlq replay {letter} --why '…' (or discard)")
+    say(f"To do ({kind.owner}): {kind.remedy}")
+    say(f"Next: payments dlq replay {letter} --why '…' (or discard)")
 
 
 @app.command()
@@ -226,14 +224,14 @@ def _record_reveal(row: dict[str, Any], why: str) -> None:
 
 def _tell(outcome: "Outcome") -> None:
     for state, letters in outcome.ended.items():
-        _say(f"{letters:,} {state}")
+        say(f"{letters:,} {state}")
     if outcome.parked:
-        _say(f"{outcome.parked:,} stay parked behind older letters of their keys, which were not chosen")
+        say(f"{outcome.parked:,} stay parked behind older letters of their keys, which were not chosen")
     if outcome.incomplete:
-        _say(f"{outcome.incomplete:,} were too large to be kept: give the value (--value FILE), or discard them")
+        say(f"{outcome.incomplete:,} were too large to be kept: give the value (--value FILE), or discard them")
     if not (outcome.ended or outcome.parked or outcome.incomplete):
-        _say("Nothing was left to decide about these letters.")
-    _say("Next: payments dlq list --state open")
+        say("Nothing was left to decide about these letters.")
+    say("Next: payments dlq list --state open")
 
 
 def _record(row: dict[str, Any]) -> dict[str, Any]:
@@ -289,7 +287,3 @@ def _servers() -> str:
 
 def _console() -> Console:
     return Console(highlight=False, width=None if Console().is_terminal else 200)
-
-
-def _say(text: str) -> None:
-    _err.print(text, markup=False, soft_wrap=True)

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from payments_platform.commands.saying import say
 from payments_platform.errors import ExplainedError
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Rows that broke a rule: list them, show one, repair, release or discard it.", no_args_is_help=True
 )
-_err = Console(stderr=True, highlight=False)
 
 
 class RowUnknown(ExplainedError):
@@ -87,10 +87,10 @@ def list_rows(
     console.print(_counted(rows))
     console.print(_listed(rows[:limit]))
     if len(rows) > limit:
-        _say(f"{len(rows) - limit:,} more rows; raise --limit, or narrow by --table, --day, --rule, --state.")
+        say(f"{len(rows) - limit:,} more rows; raise --limit, or narrow by --table, --day, --rule, --state.")
     first = next((row for row in rows if row.state in {"open", "failed again"}), None)
     if first:
-        _say(f"Next: payments quarantine show {first.table} {first.day} {first.key}/{first.version}")
+        say(f"Next: payments quarantine show {first.table} {first.day} {first.key}/{first.version}")
 
 
 @app.command()
@@ -111,7 +111,7 @@ def show(
     lake, raw, (key, version) = _lake(), _raw(table), _parts(row)
     past = _decisions(lake, table, day, key, version)
     if past and _found(lake, raw, day, key, version) is None:
-        _say(f"{table} {day} {row} is in quarantine no more. What was decided about it:")
+        say(f"{table} {day} {row} is in quarantine no more. What was decided about it:")
         _tell(past)
         return
     clean, values = dataset(f"clean/{table}"), _values(lake, raw, day, key, version)
@@ -121,7 +121,7 @@ def show(
         records.append(lake.storage, REVEALS, _signed(table, day, key, version, why))
     reasons = {rule.id: rule.reason for rule in clean.row_rules}
     for broken in values["reasons"].split(","):
-        _say(f"{broken}: {reasons.get(broken, 'a rule that no longer exists')}")
+        say(f"{broken}: {reasons.get(broken, 'a rule that no longer exists')}")
     listed = {code for codes in clean.closed_lists.values() for code in codes} | {key}
     shown = {name: str(values[name]) for name in raw.names} if reveal else masked(raw, values, listed)
     cells = Table("column", "value", title=Text(f"{table} {day} {row}"))
@@ -129,12 +129,12 @@ def show(
         cells.add_row(name, Text(value))
     Console(highlight=False, width=None if Console().is_terminal else 200).print(cells)
     _tell(past)
-    _say(f"Next: payments quarantine repair {table} {day} {row} --set COLUMN=VALUE --why '…' (or release, discard)")
+    say(f"Next: payments quarantine repair {table} {day} {row} --set COLUMN=VALUE --why '…' (or release, discard)")
 
 
 def _tell(decisions: list[dict[str, Any]]) -> None:
     for it in decisions:
-        _say(f"{it['recorded_at']:%Y-%m-%d %H:%M} {it['recorded_by']}: {it['action']} {it['changes']}: {it['reason']}")
+        say(f"{it['recorded_at']:%Y-%m-%d %H:%M} {it['recorded_by']}: {it['action']} {it['changes']}: {it['reason']}")
 
 
 @app.command()
@@ -192,16 +192,16 @@ def _decide(table: str, day: date, row: str, action: str, changes: dict[str, str
         raise typer.BadParameter("a decision needs its reason", param_hint="--why")
     past = _decisions(lake, table, day, key, version)
     if _is_decided(lake, table, day, key, version, action, changes):
-        _say("That is what was decided about the row already; nothing was recorded.")
+        say("That is what was decided about the row already; nothing was recorded.")
     else:
         if not past:
             _values(lake, raw, day, key, version)
         decision = {"action": action, "changes": json.dumps(changes, sort_keys=True)}
         records.append(lake.storage, REPAIRS, _signed(table, day, key, version, why) | decision)
-        _say(f"Recorded: {action} of {table} {day} {row}.")
+        say(f"Recorded: {action} of {table} {day} {row}.")
     # A row that was never decided about is in quarantine already; one that came back must be taken out by a run.
     is_out = action == "discard" and all(earlier["action"] == "discard" for earlier in past)
-    _say("Next: payments quarantine list" if is_out else f"Next: payments backfill --from {day} --to {day}")
+    say("Next: payments quarantine list" if is_out else f"Next: payments backfill --from {day} --to {day}")
 
 
 def _is_decided(
@@ -339,7 +339,3 @@ def _listed(rows: "list[RowState]") -> Table:
         state = f"{row.state}, from the next run" if waits else row.state
         table.add_row(row.table, str(row.day), Text(f"{row.key}/{row.version}"), row.reasons, state, f"{row.age_days}")
     return table
-
-
-def _say(text: str) -> None:
-    _err.print(text, markup=False, soft_wrap=True)

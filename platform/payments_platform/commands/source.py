@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from payments_platform.commands.live import show_live
+from payments_platform.commands.saying import say
 
 if TYPE_CHECKING:
     from payments_platform.oltp.simulator.run import Written
@@ -21,10 +22,6 @@ app = typer.Typer()
 # The source makes no partitions for days before.
 _FIRST_DAY = date(2010, 1, 1)
 _err = Console(stderr=True, highlight=False)
-
-
-def _say(text: str) -> None:
-    _err.print(text, markup=False, soft_wrap=True)
 
 
 def _progress() -> Progress:
@@ -107,14 +104,14 @@ def _write_days(days: int, per_day: int, last: date, seed: int, defects: float) 
         written = simulate(World(seed, per_day, defects), first, target)
     seconds = (datetime.now(UTC) - started).total_seconds()
     _say_written(written, seconds, f"{first} to {last}")
-    _say(f"Next: payments backfill --from {first} --to {last}")
+    say(f"Next: payments backfill --from {first} --to {last}")
 
 
 def _say_written(written: "Written", seconds: float, asked: str) -> None:
     if not written.tables:
-        _say(f"Nothing to do: {asked} with this seed, size and share of defects are there already.")
+        say(f"Nothing to do: {asked} with this seed, size and share of defects are there already.")
     else:
-        _say(
+        say(
             f"{written.transactions:,} transactions, {written.versions:,} versions on {written.days} days in"
             f" {seconds:.1f} s ({written.transactions / seconds:,.0f} transactions/s);"
             f" {written.skipped_days} days were there already.",
@@ -123,10 +120,8 @@ def _say_written(written: "Written", seconds: float, asked: str) -> None:
         for name, count in sorted(written.tables.items()):
             table.add_row(name, f"{count:,}")
         _err.print(table)
-    _say(f"Planted defects: {written.defects:,}, listed in {written.truth}")
-    _say(
-        f"Payments nobody consented to: {written.frauds:,}, listed in {written.fraud_truth}; disputes tell days later."
-    )
+    say(f"Planted defects: {written.defects:,}, listed in {written.truth}")
+    say(f"Payments nobody consented to: {written.frauds:,}, listed in {written.fraud_truth}; disputes tell days later.")
 
 
 @app.command()
@@ -167,29 +162,29 @@ def load(
         delay = timedelta(days=dispute_delay_days)
         report = load(file, Source(address, key, now, merchant_country, settings.home / "loads", delay), advance)
     seconds = (datetime.now(UTC) - now).total_seconds()
-    _say(
+    say(
         f"{report.rows:,} rows read in {seconds:.1f} s: {report.inserted:,} loaded, {report.skipped:,} there already,"
         f" {report.rejected:,} rejected; {report.customers:,} customers and {report.merchants:,} merchants created.",
     )
     if report.disputes or report.disputes_to_come:
-        _say(f"Fraudulent payments: {report.disputes:,} disputes opened, {report.disputes_to_come:,} not due yet.")
+        say(f"Fraudulent payments: {report.disputes:,} disputes opened, {report.disputes_to_come:,} not due yet.")
     if report.ignored_columns:
-        _say(f"Ignored columns: {', '.join(report.ignored_columns)}")
+        say(f"Ignored columns: {', '.join(report.ignored_columns)}")
     if report.rejects is not None:
-        _say(f"Rejected rows, with line and reason: {report.rejects}")
+        say(f"Rejected rows, with line and reason: {report.rejects}")
     if report.first_day is not None and report.last_day is not None:
         _say_next(report.first_day, report.last_day, settings.first_partition)
     if report.rows == report.rejected:
-        _say("Nothing was loaded.")
+        say("Nothing was loaded.")
         raise typer.Exit(1)
 
 
 def _say_next(first: date, last: date, oldest: date) -> None:
     """Print the backfill that can be run, and name the days of the file that it must leave out."""
     if first < oldest:
-        _say(f"Days before {oldest} (PAYMENTS_FIRST_PARTITION) are in the source and have no partition in the lake.")
+        say(f"Days before {oldest} (PAYMENTS_FIRST_PARTITION) are in the source and have no partition in the lake.")
     if last > _yesterday():
-        _say("Payments of today can be built once the day is over (UTC).")
+        say("Payments of today can be built once the day is over (UTC).")
     start, end = max(first, oldest), min(last, _yesterday())
     if start <= end:
-        _say(f"Next: payments backfill --from {start} --to {end}")
+        say(f"Next: payments backfill --from {start} --to {end}")

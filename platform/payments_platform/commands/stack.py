@@ -15,13 +15,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from payments_platform.commands.saying import say
+
 if TYPE_CHECKING:
     from payments_platform.local.home import Home
     from payments_platform.local.statuses import ServiceStatus
     from payments_platform.settings import Settings
 
 app = typer.Typer()
-_out, _err = Console(highlight=False), Console(stderr=True, highlight=False)
+_out = Console(highlight=False)
 _MIB = 1024**2
 
 
@@ -64,7 +66,7 @@ def up(
         workers=streams and workers,
         only=tuple(name.strip() for name in only.split(",") if name.strip()),
         environment=settings.environment,
-        say=_say,
+        say=say,
     )
     _show(stack.up(request), output)
 
@@ -75,8 +77,8 @@ def down() -> None:
     from payments_platform.local import stack
 
     home = _home(_settings())
-    ran = stack.down(home, _say)
-    _say(f"stopped; data stays in {home.root}" if ran else f"nothing was running in {home.root}")
+    ran = stack.down(home, say)
+    say(f"stopped; data stays in {home.root}" if ran else f"nothing was running in {home.root}")
 
 
 @app.command()
@@ -132,7 +134,7 @@ def logs(
         known = ", ".join(sorted(path.stem for path in home.logs.glob("*.log"))) or "none yet"
         raise StackError(f"There is no log of {service or 'this stack'} in {home.logs}. Logs: {known}.", "payments up")
     for path in files:
-        _say(f"== {path}")
+        say(f"== {path}")
         for line in last_lines(path, lines):
             _out.print(line, markup=False, soft_wrap=True)
     if follow:
@@ -159,13 +161,13 @@ def _remove(*, downloads: bool, yes: bool) -> None:
     home = _home(_settings())
     home.accept()
     if not home.exists():
-        _say(f"there is no stack in {home.root}: nothing to delete")
+        say(f"there is no stack in {home.root}: nothing to delete")
         return
     what = "everything, downloads too," if downloads else "all data (databases, lake, warehouse, runs, passwords)"
     if not yes:
         typer.confirm(f"Delete {what} in {home.root}?", abort=True)
-    freed = stack.remove(home, _project(), downloads=downloads, say=_say)
-    _say(f"freed {_mib(freed)} in {home.root}: {_listed(freed)}")
+    freed = stack.remove(home, _project(), downloads=downloads, say=say)
+    say(f"freed {_mib(freed)} in {home.root}: {_listed(freed)}")
 
 
 def _listed(freed: Mapping[str, int]) -> str:
@@ -201,21 +203,17 @@ def _home(settings: "Settings") -> "Home":
     return Home(settings.home)
 
 
-def _say(text: str) -> None:
-    _err.print(text, markup=False, soft_wrap=True)
-
-
 def _show(known: "Sequence[ServiceStatus]", output: Format) -> None:
     home = _home(_settings())
     if output is Format.JSON:
         _out.print_json(json.dumps({"home": str(home.root), "services": {it.name: asdict(it) for it in known}}))
         return
     if not known:
-        _say(f"there is no stack in {home.root} yet; next: payments up")
+        say(f"there is no stack in {home.root} yet; next: payments up")
         return
     table = Table("service", "state", "ready", "pid", "address", "note")
     for it in known:
         address = str(it.address.get("url") or (f"{it.address['host']}:{it.address['port']}" if it.address else ""))
         table.add_row(it.name, it.state, "yes" if it.ready else "no", str(it.pid or ""), address, it.note)
     _out.print(table)
-    _say(f"home {home.root}; passwords in {home.config / 'secrets.json'}")
+    say(f"home {home.root}; passwords in {home.config / 'secrets.json'}")

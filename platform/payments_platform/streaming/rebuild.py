@@ -1,7 +1,7 @@
 """Building a store again from what the stream left: the lake's segments, then the rest of the topic.
 
 Belongs here: clearing and replaying a store of four verbs, making segments of the lake again. Does not: the stores
-(sinks/), questions to a person and progress bars (commands/stores.py).
+(sinks/), questions to a person and progress bars (commands/rebuild.py).
 """
 
 from collections.abc import Callable, Iterator, Mapping

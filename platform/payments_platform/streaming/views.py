@@ -1,0 +1,72 @@
+"""The stores of the settings as they are verified: each that is there, and what each must still have.
+
+Belongs here: which clients, copies and readers a view is made of. Does not: comparing (verification.py), a store's own
+questions (sinks/, owed.py).
+"""
+
+import tempfile
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from payments_platform.lake.storage import LocalStorage
+from payments_platform.settings import Settings
+from payments_platform.streaming import reading
+from payments_platform.streaming.owed import LakeRows, TopicRows, refused_versions
+from payments_platform.streaming.sinks import jobs
+from payments_platform.streaming.verification import VERSION, View, appended_since, kept_since
+from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
+
+_DOCUMENTS, _STATES, _SEARCH, _LAKE = "mongodb", "mongodb states", "elasticsearch", "lake"
+# Every view, and the server without which it cannot be had. Of the lake: its worker may hold messages of the topic yet.
+NEEDS: Final = {
+    _DOCUMENTS: "mongodb", _STATES: "mongodb", _SEARCH: "elasticsearch", _LAKE: "kafka",
+    ANALYTICS_TRANSACTIONS: "kafka",
+}  # fmt: skip
+
+
+def open_views(settings: Settings, stack: ExitStack) -> tuple[list[View], pl.DataFrame]:
+    """Every store that has an address, and the versions that stand as dead letters, which none of them owes.
+
+    Connections and copies last as long as the stack. Without Kafka no letter is known, and what was refused is missing.
+    """
+    absent = settings.lacking()
+    views: list[View] = []
+    if "mongodb" not in absent:
+        views += _of_mongodb(settings, stack)
+    if "elasticsearch" not in absent:
+        search = stack.enter_context(closing(jobs.elasticsearch_sink(settings)))
+        views.append(View(_SEARCH, has_versions=False, rows=search.read, is_owed=_kept()))
+    if "kafka" in absent:
+        return views, pl.DataFrame(schema=VERSION)
+    views += _of_kafka(settings, stack)
+    refused = refused_versions(settings.kafka_servers())
+    return [replace(view, refused=refused) for view in views], refused
+
+
+def _kept() -> pl.Expr:
+    return kept_since(datetime.now(UTC))
+
+
+def _of_mongodb(settings: Settings, stack: ExitStack) -> list[View]:
+    documents = stack.enter_context(closing(jobs.mongodb_sink(settings)))
+    return [
+        View(_DOCUMENTS, has_versions=False, rows=documents.read, is_owed=_kept()),
+        View(_STATES, has_versions=True, rows=documents.states, is_owed=_kept()),
+    ]
+
+
+def _of_kafka(settings: Settings, stack: ExitStack) -> list[View]:
+    servers = settings.kafka_servers()
+    topic = TopicRows(servers, Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="payments-verify-"))))
+    lake = LakeRows(LocalStorage(settings.lake_root), topic, timedelta(seconds=settings.flush_seconds))
+    lows = [low for low, _ in reading.held(servers, ANALYTICS_TRANSACTIONS).values()]
+    oldest = topic.first() if any(lows) else None
+    return [
+        View(_LAKE, has_versions=True, rows=lake.rows, is_owed=appended_since(lake.first())),
+        View(ANALYTICS_TRANSACTIONS, has_versions=True, rows=topic.rows, is_owed=appended_since(oldest)),
+    ]
