@@ -12,10 +12,13 @@ import pytest
 from assets_tests.assets.conftest import DAY, checks_of, failures_of, materialize
 from assets_tests.fakes.storage import MemoryStorage
 from payments_platform.contracts.columns import SAMPLE_DAY
-from payments_platform.contracts.figures import DATASETS, SERVICE_LEVELS, TICK_RECORDS, WEEKLY_FIGURES
+from payments_platform.contracts.figures import DATASETS, RUN_RECORDS, SERVICE_LEVELS, TICK_RECORDS, WEEKLY_FIGURES
 from payments_platform.contracts.sample import sample
+from payments_platform.defs._platform.figure_facts import FigureFacts
 from payments_platform.defs.operations import run_records, service_levels, tick_records, weekly_figures
+from payments_platform.defs.operations.alerts import register_of
 from payments_platform.lake.partitions import Lake
+from payments_platform.operations.figures.periods import month_of, week_of
 from payments_platform.warehouse.load_times import SCHEMA
 
 ASSETS = [
@@ -75,10 +78,6 @@ def some_job() -> None:
 @pytest.mark.row("R6", "O10")
 def test_the_week_of_today_is_read_from_the_instance_and_days_before_from_the_lake() -> None:
     """Whoever asks in the middle of a day sees the morning's runs; whoever removed old runs loses no figure."""
-    from payments_platform.contracts.figures import RUN_RECORDS
-    from payments_platform.defs._platform.figure_facts import FigureFacts
-    from payments_platform.operations.figures.periods import month_of, week_of
-
     lake, now = Lake(MemoryStorage()), datetime.now(UTC)
     yesterday = now.date() - timedelta(days=1)
     kept = sample(RUN_RECORDS, 1).with_columns(
@@ -99,3 +98,16 @@ def test_the_week_of_today_is_read_from_the_instance_and_days_before_from_the_la
     assert "daily_oltp_to_dwh" in before["subject"].to_list()
     level = register.row(by_predicate=pl.col("service_level") == "pipeline_success", named=True)
     assert level["verdict"] == "met"
+
+
+@pytest.mark.row("O12", "A3")
+def test_the_summary_of_the_first_of_a_month_reports_the_month_that_ended() -> None:
+    """Said on the first of the new month's own figures, a breach of the last night would be in no summary."""
+    with dg.instance_for_test() as instance:
+        facts = FigureFacts(instance, Lake(MemoryStorage()), Record())  # type: ignore[arg-type]
+        asked: list[str] = []
+        facts.month = lambda month, now: asked.append(month.name) or FigureFacts.month(facts, month, now)  # type: ignore[func-returns-value, method-assign, assignment]
+        (line,) = register_of(facts, datetime(2028, 3, 1, 7, tzinfo=UTC))
+        register_of(facts, datetime(2028, 3, 2, 7, tzinfo=UTC))
+    assert asked == ["2028-02", "2028-03"]
+    assert line.startswith("Service levels of the month: 0 met, 0 breached, 5 not measured")

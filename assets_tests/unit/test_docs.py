@@ -10,7 +10,16 @@ from payments_platform.documentation.catalogue import catalogue_page, section
 from payments_platform.documentation.lineage import AssetFacts, upstream, upstream_diagram, zones_diagram
 from payments_platform.documentation.markdown import NOTHING, code, table
 
-NAMES = ("catalogue.md", "conflicts.md", "coverage.md", "packages.md", "requirements.md", "roadmap.md", "settings.md")
+NAMES = (
+    "catalogue.md",
+    "conflicts.md",
+    "coverage.md",
+    "metrics.md",
+    "packages.md",
+    "requirements.md",
+    "roadmap.md",
+    "settings.md",
+)
 SMALL = {
     "raw/a": AssetFacts((), ("team-a",), "03:30 UTC of the next day"),
     "clean/a": AssetFacts(("raw/a",), ("team-a",), "03:30 UTC of the next day"),

@@ -7,6 +7,7 @@ import json
 import logging
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,7 +21,13 @@ from payments_platform.commands.saying import say
 from payments_platform.errors import ExplainedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from threading import Event
+
     from payments_platform.operations.alerts.engine import Channel
+    from payments_platform.operations.metrics.families import MetricSource
+    from payments_platform.operations.metrics.samples import Sample
+    from payments_platform.settings import Settings
 
 app = typer.Typer(
     help="Alerts: what is open, what was sent, a test message, the watch over them.", no_args_is_help=True
@@ -137,18 +144,48 @@ def _lasting(span: timedelta) -> str:
 def watch(
     *,
     every: Annotated[float, typer.Option(min=1, help="Seconds between two looks.")] = 15.0,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Serve Prometheus metrics on 127.0.0.1.", show_default="off")
+    ] = None,
 ) -> None:
-    """The dead-man's switch: say so when the alerts are not evaluated any more. Runs until Ctrl-C or SIGTERM."""
+    """The dead-man's switch: say so when the alerts are not evaluated any more. Runs until Ctrl-C or SIGTERM.
+
+    The metrics are those of the platform: figures, freshness, alerts. The stack runs one of these by itself.
+    """
     from payments_platform.operations.alerts.access import watch_of
     from payments_platform.settings import load_settings
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     log = logging.getLogger("payments.alerts.watch")
+    settings = load_settings()
     with stopped_by_signals() as stop:
-        switch = watch_of(load_settings(), log.warning)
+        switch = watch_of(settings, log.warning)
+        if metrics_port is not None:
+            _serve_metrics(settings, metrics_port, stop, log.warning)
         while not stop.is_set():
             switch.look(datetime.now(UTC))
             stop.wait(every)
+
+
+def _serve_metrics(settings: "Settings", port: int, stop: "Event", say: "Callable[[str], None]") -> None:
+    """Answer scrapes at once; the sources are read beside the switch, which waits for none of them."""
+    from prometheus_client import CollectorRegistry, start_http_server
+
+    from payments_platform.operations.metrics.exporter import Exporter
+
+    registry, loading = CollectorRegistry(), Lock()
+
+    def read(source: "MetricSource", now: datetime) -> "list[Sample]":
+        # Loading the definitions takes seconds, and may fail: a source that is away, and no end of the switch.
+        with loading:
+            from payments_platform.defs._platform.exported import sources_of
+
+        return sources_of(settings).read(source, now)
+
+    exporter = Exporter(read, lambda: datetime.now(UTC), say)
+    registry.register(exporter)
+    start_http_server(port, addr="127.0.0.1", registry=registry)
+    exporter.start(stop)
 
 
 def _wide() -> Console:

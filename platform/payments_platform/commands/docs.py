@@ -29,6 +29,7 @@ def pages() -> dict[str, str]:
     from payments_platform.documentation.catalogue import catalogue_page
     from payments_platform.documentation.conflicts import conflicts_page
     from payments_platform.documentation.coverage import coverage_page, roadmap_page
+    from payments_platform.documentation.metrics_page import metrics_page
     from payments_platform.documentation.packages import packages_page
     from payments_platform.documentation.requirements import requirements_page
     from payments_platform.documentation.settings_page import settings_page
@@ -38,6 +39,7 @@ def pages() -> dict[str, str]:
         "catalogue.md": catalogue_page(list(DATASETS.values()), graph),
         "conflicts.md": conflicts_page(),
         "coverage.md": coverage_page(found, linked(graph)),
+        "metrics.md": metrics_page(),
         "packages.md": packages_page(used_packages(), ROOT),
         "requirements.md": requirements_page(found.known),
         "roadmap.md": roadmap_page(found.known),
@@ -103,7 +105,7 @@ def declared_packages() -> set[str]:
 def docs(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; end with 1 if a page is out of date.")] = False,
 ) -> None:
-    """Write the generated pages of docs/: catalogue, conflicts, requirements, coverage, packages, roadmap, settings."""
+    """Write the generated pages of docs/: catalogue, conflicts, coverage, metrics, packages, requirements and more."""
     stale = {name: text for name, text in pages().items() if not _holds(DOCS / name, text)}
     for name, text in stale.items():
         if not check:

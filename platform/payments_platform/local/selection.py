@@ -16,7 +16,7 @@ from payments_platform.local.servers.guardian import Guardian
 from payments_platform.local.servers.kafka import KAFKA
 from payments_platform.local.servers.mongodb import MONGODB
 from payments_platform.local.servers.postgres import PLATFORM, PRIMARY, REPLICA
-from payments_platform.local.servers.workers import WORKERS
+from payments_platform.local.servers.workers import WATCH, WORKERS
 from payments_platform.local.service import Service
 from payments_platform.settings import is_continuous_integration, servers_elsewhere
 
@@ -30,7 +30,7 @@ def services(
 ) -> tuple[Service, ...]:
     """Return the servers of the stack, the slowest to start first; with ``only``, those and what they need."""
     guardian: tuple[Service, ...] = () if stop_with is None else (Guardian(stop_with),)
-    pages: tuple[Service, ...] = (WEBSERVER, DAEMON) if ui else ()
+    pages: tuple[Service, ...] = (WEBSERVER, DAEMON, WATCH) if ui else ()
     speed: tuple[Service, ...] = (*(SPEED if streams else ()), *(WORKERS if workers else ()))
     return (*guardian, *_selected((*speed, PRIMARY, PLATFORM, REPLICA, *pages), only))
 

@@ -1,15 +1,18 @@
 """The sensor that evaluates the alerts. Belongs here: what it is given. Does not: rules, states, messages."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
+from payments_platform.defs._platform.figure_facts import FigureFacts
 from payments_platform.defs._platform.instance_facts import automation_facts, run_facts
 from payments_platform.defs.operations.on_time import freshness_now
 from payments_platform.lake.partitions import Lake
 from payments_platform.operations.alerts.run_sources import of_automation, of_runs
 from payments_platform.operations.alerts.sources import of_freshness
+from payments_platform.operations.figures.periods import month_of
+from payments_platform.operations.figures.register import report_lines
 from payments_platform.settings import Settings, load_settings
 from payments_platform.warehouse.protocol import Warehouse
 
@@ -34,7 +37,9 @@ def alerts(
     from payments_platform.operations.alerts.evaluation import evaluate
 
     settings, now = load_settings(), datetime.now(UTC)
-    with opened(settings, _sources(context, settings, lake, warehouse), context.log.warning) as alerting:
+    facts = FigureFacts(context.instance, lake, warehouse)
+    sources = _sources(context, settings, lake, warehouse)
+    with opened(settings, sources, context.log.warning, lambda at: register_of(facts, at)) as alerting:
         done = evaluate(alerting, now)
     if done is None:
         return dg.SkipReason("another process evaluates")
@@ -42,6 +47,11 @@ def alerts(
     unreadable = "".join(f"; {name} cannot be asked: {why}" for name, why in done.problems.items())
     undelivered = "".join(f"; not delivered: {it.error}" for it in done.tried if it.outcome == "waiting")
     return dg.SkipReason(f"{len(done.memory.open_alerts)} open{unreadable}{undelivered}")
+
+
+def register_of(facts: FigureFacts, now: datetime) -> list[str]:
+    """What the daily summary says of the service levels: those of the day before, so that a month's end is told too."""
+    return report_lines(facts.month(month_of((now - timedelta(days=1)).date()), now))
 
 
 def _sources(

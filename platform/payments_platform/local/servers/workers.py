@@ -1,6 +1,6 @@
-"""The speed layer's workers as supervised programs of the stack: restarted when they die, stopped with time to finish.
+"""Workers as supervised programs of the stack: restarted when they die, stopped with time to finish.
 
-Belongs here: how they are started and seen to run. Does not: what a worker does (streaming/).
+Belongs here: how they are started and seen to run. Does not: what a worker does (streaming/, operations/).
 """
 
 import sys
@@ -14,6 +14,7 @@ from payments_platform.local.servers.connect import CONNECT
 from payments_platform.local.servers.dagster import environment
 from payments_platform.local.servers.elasticsearch import ELASTICSEARCH
 from payments_platform.local.servers.mongodb import MONGODB
+from payments_platform.local.servers.postgres import PLATFORM
 from payments_platform.local.service import NotReady, Program, Site
 from payments_platform.settings import variables_elsewhere
 
@@ -68,6 +69,9 @@ WORKERS = (
     Worker("sink-elasticsearch", ("stream", "run", "sink-elasticsearch"), 9412, (CONNECT.name, ELASTICSEARCH.name)),
     Worker("sink-lake", ("stream", "run", "sink-lake"), 9413, (CONNECT.name,)),
 )
+
+# Not of the speed layer: the dead-man's switch of the alerts, which serves the platform's own metrics too.
+WATCH = Worker("alerts-watch", ("alerts", "watch"), 9414, (PLATFORM.name,))
 
 
 def _follows(words: Sequence[str], wanted: tuple[str, ...]) -> bool:

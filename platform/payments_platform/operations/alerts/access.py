@@ -13,7 +13,7 @@ from payments_platform.clients.heartbeat import beat
 from payments_platform.clients.messaging import ChannelAway, ChannelRefused
 from payments_platform.clients.postgres import connect
 from payments_platform.operations.alerts.channels import channels
-from payments_platform.operations.alerts.evaluation import Alerting
+from payments_platform.operations.alerts.evaluation import Alerting, Figures
 from payments_platform.operations.alerts.file_store import FileStore
 from payments_platform.operations.alerts.messages import Links
 from payments_platform.operations.alerts.rules import SourceName
@@ -32,7 +32,12 @@ WATCH_STATE: Final = ("run", "alerts-watch.json")
 
 
 @contextmanager
-def opened(settings: Settings, sources: Mapping[SourceName, Source], say: Callable[[str], None]) -> Iterator[Alerting]:
+def opened(
+    settings: Settings,
+    sources: Mapping[SourceName, Source],
+    say: Callable[[str], None],
+    figures: Figures = lambda _: (),
+) -> Iterator[Alerting]:
     """Everything an evaluation needs, with a connection of its own. Raises psycopg.OperationalError."""
     with connect(settings.postgres("platform", "dagster"), autocommit=True, name="payments-alerts") as connection:
         yield Alerting(
@@ -41,6 +46,7 @@ def opened(settings: Settings, sources: Mapping[SourceName, Source], say: Callab
             channels=channels(settings.alert_access(), say),
             environment=settings.environment,
             links=_links(settings),
+            figures=figures,
         )
 
 
