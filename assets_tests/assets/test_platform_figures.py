@@ -106,7 +106,7 @@ def test_the_summary_of_the_first_of_a_month_reports_the_month_that_ended() -> N
     with dg.instance_for_test() as instance:
         facts = FigureFacts(instance, Lake(MemoryStorage()), Record())  # type: ignore[arg-type]
         asked: list[str] = []
-        facts.month = lambda month, now: asked.append(month.name) or FigureFacts.month(facts, month, now)  # type: ignore[func-returns-value, method-assign, assignment]
+        facts.month = lambda month, now: asked.append(month.name) or FigureFacts.month(facts, month, now)  # type: ignore[func-returns-value, method-assign]
         (line,) = register_of(facts, datetime(2028, 3, 1, 7, tzinfo=UTC))
         register_of(facts, datetime(2028, 3, 2, 7, tzinfo=UTC))
     assert asked == ["2028-02", "2028-03"]

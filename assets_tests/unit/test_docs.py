@@ -10,15 +10,8 @@ from payments_platform.documentation.catalogue import catalogue_page, section
 from payments_platform.documentation.lineage import AssetFacts, upstream, upstream_diagram, zones_diagram
 from payments_platform.documentation.markdown import NOTHING, code, table
 
-NAMES = (
-    "catalogue.md",
-    "conflicts.md",
-    "coverage.md",
-    "metrics.md",
-    "packages.md",
-    "requirements.md",
-    "roadmap.md",
-    "settings.md",
+NAMES = tuple(
+    f"{name}.md" for name in "catalogue conflicts coverage metrics packages requirements roadmap settings".split()
 )
 SMALL = {
     "raw/a": AssetFacts((), ("team-a",), "03:30 UTC of the next day"),

@@ -5,7 +5,7 @@ Belongs here: samples from values, and what a scrape shows while sources fail or
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from math import inf
 from pathlib import Path
@@ -198,14 +198,14 @@ def test_a_scrape_before_anything_was_read_says_that_nothing_was() -> None:
 def test_one_source_that_hangs_holds_up_no_other_and_no_scrape() -> None:
     hangs, read, stop = threading.Event(), threading.Semaphore(0), threading.Event()
 
-    def reader(source: MetricSource, now: datetime) -> Iterator[Sample]:  # type: ignore[misc]  # any sequence
+    def reader(source: MetricSource, now: datetime) -> Sequence[Sample]:
         del now
         if source == "freshness":
             hangs.wait(30)
         read.release()
-        return []  # type: ignore[return-value]
+        return []
 
-    found, _ = exporter(reader)  # type: ignore[arg-type]
+    found, _ = exporter(reader)
     found.start(stop)
     for _ in range(len(METRIC_SOURCES) - 1):
         assert read.acquire(timeout=10)
