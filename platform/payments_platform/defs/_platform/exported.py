@@ -25,7 +25,7 @@ from payments_platform.operations.metrics.samples import (
     of_week,
 )
 from payments_platform.settings import Settings
-from payments_platform.warehouse.duckdb import DuckDBWarehouse
+from payments_platform.warehouse.protocol import Warehouse
 
 
 @cache
@@ -55,7 +55,9 @@ class Sources:
             case "daemons":
                 return self._daemons()
 
-    def _places(self) -> tuple[Lake, DuckDBWarehouse]:
+    def _places(self) -> tuple[Lake, Warehouse]:
+        from payments_platform.warehouse.duckdb import DuckDBWarehouse
+
         return Lake(LocalStorage(self._settings.lake_root)), DuckDBWarehouse(self._settings.warehouse_path)
 
     def _figures(self, now: datetime) -> list[Sample]:
