@@ -5,20 +5,55 @@ Belongs here: how each kind of client is configured, and why. Does not: which br
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from payments_platform.contracts.streams import LARGEST_MESSAGE
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer, Producer
+    from confluent_kafka import Consumer, KafkaError, Producer
     from confluent_kafka.admin import AdminClient
 
 # An orphaned transaction blocks every reader of the topic for this long; Kafka's default is 60 seconds.
 TRANSACTION_SECONDS = 10
 SESSION_SECONDS = 10
-# For who looks whether a broker is there, and says itself that it is not: no line for each of ten attempts a second.
-QUIET: Mapping[str, Any] = {"log_level": 2, "reconnect.backoff.ms": 500, "reconnect.backoff.max.ms": 2000}
+# Brokers that were unreachable again within this time of the last word about it are in the same outage still.
+_SAME_OUTAGE_SECONDS = 60.0
+_log = logging.getLogger("payments.kafka")
+
+
+class Outages:
+    """Tells of each outage once: what librdkafka says itself is a line an attempt, of each client and broker.
+
+    Clients of one process share an object, and go on trying whatever is told.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Nothing is away yet."""
+        self._clock, self._heard = clock, dict[str, float]()
+
+    def told_by(self, servers: str) -> Mapping[str, Any]:
+        """Settings of a client that keeps quiet but for this."""
+        return {
+            "log_level": 2,
+            "reconnect.backoff.ms": 500,
+            "reconnect.backoff.max.ms": 2000,
+            "error_cb": partial(self._hear, servers),
+        }
+
+    def _hear(self, servers: str, error: KafkaError) -> None:
+        if error.name() != "_ALL_BROKERS_DOWN":
+            return
+        now, before = self._clock(), self._heard.get(servers)
+        self._heard[servers] = now
+        if before is None or now - before > _SAME_OUTAGE_SECONDS:
+            _log.warning("Kafka at %s is away; clients go on trying. See: payments status", servers)
+
+
+_OUTAGES = Outages()
 
 
 def consumer(
@@ -29,6 +64,7 @@ def consumer(
 
     return Consumer(
         {
+            **_OUTAGES.told_by(servers),
             "bootstrap.servers": servers,
             "group.id": group,
             **({"group.instance.id": instance} if instance else {}),
@@ -56,6 +92,7 @@ def producer(servers: str, *, transactional_id: str | None = None, more: Mapping
     }
     return Producer(
         {
+            **_OUTAGES.told_by(servers),
             "bootstrap.servers": servers,
             "enable.idempotence": True,
             "acks": "all",
@@ -71,8 +108,8 @@ def producer(servers: str, *, transactional_id: str | None = None, more: Mapping
     )
 
 
-def admin(servers: str, *, more: Mapping[str, Any] | None = None) -> AdminClient:
+def admin(servers: str) -> AdminClient:
     """The client that creates, describes and deletes topics."""
     from confluent_kafka.admin import AdminClient
 
-    return AdminClient({"bootstrap.servers": servers, **(more or {})})
+    return AdminClient({**_OUTAGES.told_by(servers), "bootstrap.servers": servers})

@@ -6,7 +6,7 @@ Belongs here: the order of making things, and when to refuse. Does not: closing 
 
 from dataclasses import dataclass, field
 
-from payments_platform.clients.kafka import QUIET, admin
+from payments_platform.clients.kafka import admin
 from payments_platform.contracts.streams import TOPICS
 from payments_platform.streaming.capture import snapshots
 from payments_platform.streaming.capture.connector import CONNECTOR, CONNECTOR_CLASS
@@ -41,7 +41,7 @@ def apply(capture: Capture) -> Applied:
     stored is a gap and is never made anew here. Raises CaptureGap, EpochDiffers, ConfigurationRefused, and what the
     servers' clients raise.
     """
-    topics = ensure_topics(admin(capture.kafka, more=QUIET), TOPICS, capture.durability)
+    topics = ensure_topics(admin(capture.kafka), TOPICS, capture.durability)
     wanted = capture.configuration()
     if problems := capture.connect.validate(CONNECTOR_CLASS, wanted):
         raise ConfigurationRefused("The connector's configuration is wrong: " + "; ".join(problems))

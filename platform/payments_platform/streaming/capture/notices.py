@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from payments_platform.clients.kafka import QUIET, consumer
+from payments_platform.clients.kafka import consumer
 from payments_platform.contracts.streams import CAPTURE_HEARTBEATS
 from payments_platform.streaming.capture.facts import Heartbeat, Pulse
 from payments_platform.vocabulary import OPS_CAPTURE
@@ -130,4 +130,4 @@ def _progress(content: dict[str, Any]) -> Progress | None:
 
 
 def _reader(servers: str) -> "Consumer":
-    return consumer(servers, "capture-notices", more=QUIET)
+    return consumer(servers, "capture-notices")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from payments_platform.clients.connect import Connect
-from payments_platform.clients.kafka import QUIET, admin
+from payments_platform.clients.kafka import admin
 from payments_platform.clients.postgres import PostgresAddress, connect
 from payments_platform.contracts.streams import CAPTURED_TABLES, TOPICS
 from payments_platform.streaming.capture.connector import CONNECTOR, HEARTBEAT_TABLE, PUBLICATION, SIGNAL_TABLE, SLOT
@@ -59,9 +59,7 @@ def observe(places: Places, before: CaptureFacts | None = None) -> CaptureFacts:
     state = ask("connect", lambda: places.connect.state(CONNECTOR), None)
     configured = ask("connect", lambda: places.connect.configuration(CONNECTOR), None)
     wal = ask("source", lambda: _wal(places.source), None)
-    differ = ask(
-        "kafka", lambda: topic_differences(admin(places.kafka, more=QUIET), TOPICS, places.durability), _NO_DIFFERENCE
-    )
+    differ = ask("kafka", lambda: topic_differences(admin(places.kafka), TOPICS, places.durability), _NO_DIFFERENCE)
     beats = ask("kafka", lambda: pulse(places.kafka), None)
     facts = CaptureFacts(
         at=datetime.now(UTC),

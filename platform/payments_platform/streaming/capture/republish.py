@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from payments_platform.clients.kafka import QUIET, producer
+from payments_platform.clients.kafka import producer
 from payments_platform.vocabulary import topic
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def republish(servers: str, changes: Iterable[Change], epoch: int) -> int:
     Each carries the position it always had (epoch and version), so a consumer that knows it changes nothing. A delete
     is followed by the mark that lets a compacted topic forget the row, as the connector writes it.
     """
-    writer = producer(servers, transactional_id=_TRANSACTIONAL_ID, more=QUIET)
+    writer = producer(servers, transactional_id=_TRANSACTIONAL_ID)
     writer.init_transactions(_SECONDS)
     written, waiting = 0, 0
     try:

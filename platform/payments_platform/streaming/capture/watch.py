@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from payments_platform.clients.kafka import QUIET, producer
+from payments_platform.clients.kafka import producer
 from payments_platform.streaming.capture import snapshots
 from payments_platform.streaming.capture.alerts import Alert, changes
 from payments_platform.streaming.capture.apply import apply
@@ -117,7 +117,7 @@ class Guardian:
 
     def _tell(self) -> None:
         """Events are in the log already; while Kafka is away they wait, and go to their topic when it is back."""
-        writer = producer(self.capture.kafka, more={**QUIET, "delivery.timeout.ms": int(_PATIENCE * 1000)})
+        writer = producer(self.capture.kafka, more={"delivery.timeout.ms": int(_PATIENCE * 1000)})
         for event in self.untold:
             writer.produce(OPS_METRICS, json.dumps(event).encode(), json.dumps({"alert": event["name"]}).encode())
         if writer.flush(_PATIENCE) == 0:
