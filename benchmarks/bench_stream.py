@@ -1,27 +1,36 @@
 """From the acknowledged commit to each store, under load: a stack of its own, every worker running, readers that poll.
 
-Run: make bench-stream. PostgreSQL with fsync on and its replica, Kafka, Debezium, the processor and three sinks share
-this machine. Rates up to 1 000 a second are live traffic (one payment or change a commit); above, 50 rows a commit.
+Run: make bench-stream, or on a stack that is up already: make bench-stream ARGS=--running. PostgreSQL with fsync on and
+its replica, Kafka, Debezium, the processor and three sinks share this machine. Rates up to 1 000 a second are live
+traffic (one payment or change a commit); above, 50 rows a commit.
 """
 
 import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Final
 
+import orjson
 import typer
+from confluent_kafka import Message
 from rich.console import Console
 
 from benchmarks import stream_writer
+from payments_platform.clients import kafka
 from payments_platform.commands.delays import BY_SEARCH, MONGODB, delay_table, open_finders
 from payments_platform.local import stack
 from payments_platform.local.home import Home
 from payments_platform.local.request import Request
 from payments_platform.oltp.traffic.drive import Traffic, drive
+from payments_platform.oltp.traffic.latency import Latencies, Percentiles
 from payments_platform.operations.delays import Delay, Probe
-from payments_platform.settings import Settings
+from payments_platform.operations.finders import TopicFinder
+from payments_platform.settings import Settings, load_settings
+from payments_platform.vocabulary import topic
 
 PROJECT: Final = Path(__file__).resolve().parents[1]
 _LIVE_LIMIT: Final = 1_000.0
@@ -31,6 +40,7 @@ _STEP_SECONDS: Final = 60.0
 # The Java servers compile what is hot meanwhile; figures of their first minute are of the compiler.
 _WARM_UP_SECONDS: Final = 90.0
 _LIMIT_SECONDS: Final = 2.0
+_CAPTURE_LIMIT_SECONDS: Final = 0.3
 # What the design document claims, in seconds at P95.
 _DOCUMENT: Final = {"oltp.transactions": 0.65, MONGODB: 3.2, BY_SEARCH: 3.2}
 
@@ -40,33 +50,65 @@ def main(
     high: Annotated[float, typer.Option(help="The second rate, rows a second.")] = 5_000.0,
     seconds: Annotated[float, typer.Option(help="How long each is held.")] = 300.0,
     downloads: Annotated[Path | None, typer.Option(help="Folder of the servers' files, if there is one.")] = None,
+    running: Annotated[bool, typer.Option("--running", help="Measure the stack of PAYMENTS_HOME instead.")] = False,
 ) -> None:
     """Measure LOW and HIGH for SECONDS each, then raise the rate until search by P95 misses 2 s."""
     console = Console(highlight=False, width=140)
-    home = Home(Path(tempfile.mkdtemp(prefix="payments-bench-stream-")))
-    try:
-        stack.up(Request(home, PROJECT, downloads, ui=False, streams=True, workers=True, any_ports=True))
-        settings = Settings(home=home.root)
+    with nullcontext(load_settings()) if running else _own_stack(downloads) as settings:
         _run(settings, low, _WARM_UP_SECONDS)
         rate, limit = low, 1.5
         while True:
             asked = seconds if rate in {low, high} else _STEP_SECONDS
-            delays, reached = _run(settings, rate, asked)
+            delays, reached, changes = _run(settings, rate, asked)
             console.print(delay_table(delays, _title(rate, reached, asked), _DOCUMENT))
+            console.print(_captured(changes.delays.percentiles()))
             if not _holds(delays, reached, rate, limit):
                 break
             rate, limit = (high if rate < high else rate * _STEP), _LIMIT_SECONDS
+
+
+@contextmanager
+def _own_stack(downloads: Path | None) -> Iterator[Settings]:
+    """A stack for these figures alone, gone afterwards."""
+    home = Home(Path(tempfile.mkdtemp(prefix="payments-bench-stream-")))
+    try:
+        stack.up(Request(home, PROJECT, downloads, ui=False, streams=True, workers=True, any_ports=True))
+        yield Settings(home=home.root)
     finally:
         stack.down(home, lambda _: None)
         shutil.rmtree(home.root, ignore_errors=True)
 
 
-def _run(settings: Settings, rate: float, seconds: float) -> tuple[dict[str, Delay], float]:
-    """Delays by store at a rate, and the rate that the source reached."""
-    with open_finders(settings) as asked, Probe(asked) as probe:
+class ChangeDelays(TopicFinder):
+    """Of every change of a payment, how long it took to its topic: from the commit, by the source's own clock.
+
+    The tables above time samples of new payments by the client's clock. Rows of snapshots have no commit.
+    """
+
+    def __init__(self, servers: str) -> None:
+        """Read from now on."""
+        self.delays = Latencies()
+        super().__init__(kafka.consumer(servers, "bench-changes"), topic("transactions"))
+
+    def _take(self, message: Message) -> None:
+        now, value = time.time(), orjson.loads(message.value() or b"{}")
+        if value and value["source"]["snapshot"] == "false":
+            self.delays.record(value["op"], now - value["source"]["ts_us"] / 1e6)
+
+
+def _captured(it: Percentiles) -> str:
+    word = "held" if it.p95 <= _CAPTURE_LIMIT_SECONDS * 1_000 else "missed"
+    figures = f"P50 {it.p50:.0f} ms, P95 {it.p95:.0f} ms, P99 {it.p99:.0f} ms"
+    return f"commit → topic of all {it.count:,} changes: {figures}; {_CAPTURE_LIMIT_SECONDS:g} s at P95 {word}"
+
+
+def _run(settings: Settings, rate: float, seconds: float) -> tuple[dict[str, Delay], float, ChangeDelays]:
+    """Delays by store at a rate, the rate that the source reached, and every change on its topic."""
+    changes = ChangeDelays(settings.kafka_servers())
+    with closing(changes), open_finders(settings) as asked, Probe(asked) as probe:
         reached = _write(settings, rate, seconds, probe)
         probe.settle(_SETTLE_SECONDS)
-    return probe.report(), reached
+    return probe.report(), reached, changes
 
 
 def _write(settings: Settings, rate: float, seconds: float, probe: Probe) -> float:

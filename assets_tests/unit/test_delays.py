@@ -1,11 +1,15 @@
 """Delays are measured from the commit to the answer, and what never came is counted."""
 
+import json
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from benchmarks.bench_stream import ChangeDelays
 from payments_platform.operations.delays import Probe, Sample
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
@@ -48,3 +52,42 @@ def test_no_more_payments_are_sampled_than_asked_for() -> None:
             probe.committed(f"txn_{number}", NOW)
         probe.settle(0.5)
     assert [sample.transaction_id for sample in asked] == ["txn_0", "txn_3"]
+
+
+class Topic:
+    """A change topic with one partition, which tells its messages once."""
+
+    def __init__(self, values: Sequence[object]) -> None:
+        self.messages = [SimpleNamespace(error=lambda: None, value=lambda it=it: json.dumps(it)) for it in values]
+
+    def list_topics(self, name: str, timeout: float) -> Any:  # noqa: ANN401 - the client's own type
+        return SimpleNamespace(topics={name: SimpleNamespace(partitions={0: None})})
+
+    def get_watermark_offsets(self, *_: object, **__: object) -> tuple[int, int]:
+        return 0, 0
+
+    def assign(self, _: object) -> None:
+        """Nothing is fetched."""
+
+    def consume(self, *_: object) -> list[Any]:
+        told, self.messages = self.messages, []
+        return told
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@pytest.mark.row("O2")
+def test_every_change_is_timed_from_its_commit_but_what_a_snapshot_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A snapshot's row has the time of the reading: counted, it would make capture look quick."""
+    commit = (time.time() - 0.2) * 1e6
+    changes = [
+        {"op": op, "source": {"snapshot": snapshot, "ts_us": commit}}
+        for op, snapshot in (("c", "false"), ("u", "false"), ("r", "true"))
+    ]
+    monkeypatch.setattr("payments_platform.clients.kafka.consumer", lambda *_: Topic([*changes, None]))
+    found = ChangeDelays("b:1")
+    time.sleep(0.1)
+    found.close()
+    assert found.delays.counts == {"c": 1, "u": 1}
+    assert 200 <= found.delays.percentiles().p95 < 2_000

@@ -12,7 +12,7 @@ import orjson
 from payments_platform.operations.delays import Sample
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer
+    from confluent_kafka import Consumer, Message
     from elasticsearch import Elasticsearch
     from pymongo.collection import Collection as Documents
 
@@ -47,9 +47,13 @@ class TopicFinder:
     def _read(self) -> None:
         while not self._over.is_set():
             for message in self._consumer.consume(_BATCH, _POLL_SECONDS):
-                key = message.key()
-                if message.error() is None and key is not None:
-                    self._seen.add(orjson.loads(key)["transaction_id"])
+                if message.error() is None:
+                    self._take(message)
+
+    def _take(self, message: "Message") -> None:
+        key = message.key()
+        if key is not None:
+            self._seen.add(orjson.loads(key)["transaction_id"])
 
 
 def document_finder(collection: "Documents[dict[str, Any]]") -> Callable[[Sequence[Sample]], Collection[str]]:
