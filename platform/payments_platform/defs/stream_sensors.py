@@ -7,6 +7,7 @@ events of a window (_platform/window_events.py). Each looks within seconds: a ti
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial, wraps
 from typing import Any, Final
 
 import dagster as dg
@@ -42,21 +43,59 @@ _OBSERVED: Final[dict[dg.AssetKey, Ask]] = {
 }
 
 
-@dg.sensor(
-    name="stream_windows",
-    description="Tells of each window of the stream once, with its offsets, sums and lag; asks for few runs of checks.",
-    job=stream_window_checks,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=10,
-    required_resource_keys={LAKE, STREAMS},
+class _Away(Exception):
+    """A system could not be asked; the text says why."""
+
+
+_Tick = Callable[[dg.SensorEvaluationContext], dg.SensorResult | dg.SkipReason]
+
+
+def _looking(
+    every: int,
+    description: str,
+    resources: set[str],
+    job: Any = None,  # noqa: ANN401 - Dagster's union has no name
+) -> Callable[[_Tick], dg.SensorDefinition]:
+    """A sensor that starts by itself and looks every so many seconds, with the function's name.
+
+    A system that is away is no reason to fail a tick every minute, and never an empty success: the tick is skipped.
+    """
+
+    def made(tick: _Tick) -> dg.SensorDefinition:
+        @wraps(tick)
+        def evaluated(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+            try:
+                return tick(context)
+            except _Away as away:
+                return dg.SkipReason(f"nothing is told, for it cannot be asked: {away}")
+
+        return dg.sensor(
+            name=tick.__name__, description=description, job=job, required_resource_keys=resources,
+            default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=every,
+        )(evaluated)  # fmt: skip
+
+    return made
+
+
+def _asked(question: Callable[[], Any]) -> Any:  # noqa: ANN401 - the question's own type
+    """The answer. Raises _Away whatever the client raises."""
+    try:
+        return question()
+    except Exception as error:
+        raise _Away(f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}") from error
+
+
+@_looking(
+    10,
+    "Tells of each window of the stream once, with its offsets, sums and lag; asks for few runs of checks.",
+    {LAKE, STREAMS},
+    stream_window_checks,
 )
 def stream_windows(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Tell of the windows beyond the cursor. Each is on record before; killed anywhere, the next tick says the same."""
     lake: Lake = context.resources.lake
     cursor = {"window": 0, "checked": 0, "asked_at": ""} | json.loads(context.cursor or "{}")
-    ends, away = _asked(lambda: context.resources.streams.ends(ANALYTICS_TRANSACTIONS))
-    if ends is None:
-        return dg.SkipReason(f"the broker cannot be asked, so nothing is told: {away}")
+    ends = _asked(lambda: context.resources.streams.ends(ANALYTICS_TRANSACTIONS))
     now = datetime.now(UTC)
     found = following(lake.storage, cursor["window"], now)
     known = Known(context.instance)
@@ -78,12 +117,8 @@ def _checks_due(cursor: dict[str, Any], now: datetime) -> list[dg.RunRequest]:
     return [dg.RunRequest(run_key=f"windows-{span}", tags={WINDOWS_TAG: span})]
 
 
-@dg.sensor(
-    name="stream_positions",
-    description="Observes topics, stores and dead letters: where each stands, how far behind, how much there is.",
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=60,
-    required_resource_keys={STREAMS},
+@_looking(
+    60, "Observes topics, stores and dead letters: where each stands, how far behind, how much there is.", {STREAMS}
 )
 def stream_positions(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Observe what moved since the last look; what stands still is told of once."""
@@ -91,9 +126,10 @@ def stream_positions(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
     before: dict[str, Any] = json.loads(context.cursor or "{}")
     seen, events, away = dict(before), [], []
     for key, ask in _OBSERVED.items():
-        found, reason = _asked(lambda ask=ask: ask(streams))  # type: ignore[misc]
         name = key.to_user_string()
-        if found is None:
+        try:
+            found = _asked(partial(ask, streams))
+        except _Away as reason:
             away.append(f"{name}: {reason}")
             continue
         seen[name] = [sum(found.positions.values()), found.lag, found.rows]
@@ -104,31 +140,18 @@ def stream_positions(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
     return dg.SensorResult(asset_events=events, cursor=json.dumps(seen))
 
 
-@dg.sensor(
-    name="dead_letter_watch",
-    description="Ends letters that are about to be removed undecided; shows in the asset graph whether too many wait.",
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=60,
-    required_resource_keys={STREAMS},
+@_looking(
+    60,
+    "Ends letters that are about to be removed undecided; shows in the asset graph whether too many wait.",
+    {STREAMS},
 )
 def dead_letter_watch(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """End what is due, and give the check's verdict when it is another one. Telling people is the alert engine's."""
     streams: Streams = context.resources.streams
     now = datetime.now(UTC)
-    ledger, away = _asked(lambda: streams.expire_letters(now))
-    if ledger is None:
-        return dg.SkipReason(f"dead letters cannot be read: {away}")
-    findings = judge(ledger, now)
+    findings = judge(_asked(lambda: streams.expire_letters(now)), now)
     wrong = [f"{finding.name} {finding.subject}".strip() for finding in findings]
     if wrong == json.loads(context.cursor or "[]"):
         return dg.SkipReason(f"nothing changed; wrong: {', '.join(wrong) or 'nothing'}")
     verdict = dg.AssetCheckEvaluation(**dead_letters.verdict(findings))
     return dg.SensorResult(asset_events=[verdict], cursor=json.dumps(wrong))
-
-
-def _asked(question: Callable[[], Any]) -> tuple[Any, str]:
-    """The answer, or None and why there is none: a system that is away is no reason to fail a tick every minute."""
-    try:
-        return question(), ""
-    except Exception as error:  # noqa: BLE001 - clients of four systems; the reason is shown with the skip
-        return None, f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
