@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from payments_platform.commands.live import stopped_by_signals
-from payments_platform.commands.quarantine import Format
+from payments_platform.commands.printing import Format
 from payments_platform.commands.saying import say
 from payments_platform.errors import ExplainedError
 

@@ -6,7 +6,6 @@ Belongs here: options, sentences, tables. Does not: what is done (streaming/capt
 import json
 import logging
 from dataclasses import asdict
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from payments_platform.commands.live import stopped_by_signals
+from payments_platform.commands.printing import Format
 from payments_platform.commands.saying import say
 
 if TYPE_CHECKING:
@@ -22,13 +22,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Change capture: from the source's log to Kafka.", no_args_is_help=True)
 _out = Console(highlight=False)
-
-
-class Format(StrEnum):
-    """How the state is printed."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 @app.command()

@@ -5,18 +5,19 @@ what (contracts/dead_letters.py). Values are masked; --reveal shows them and rec
 """
 
 import json
-import os
-import pwd
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from inspect import Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from payments_platform.commands.quarantine import Format
+from payments_platform.commands.deciding import Why, account, must_say
+from payments_platform.commands.printing import Format, wide
 from payments_platform.commands.saying import say
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ _Topic = Annotated[str | None, typer.Option(help="Only letters of this topic: ol
 _Consumer = Annotated[str | None, typer.Option(help="Only letters of this worker: processor, sink-mongodb, …")]
 _Class = Annotated[str | None, typer.Option("--class", help="Only letters of this class: not-json, type, …")]
 _All = Annotated[bool, typer.Option("--all", help="Every letter that nobody has decided about.")]
-_Why = Annotated[str, typer.Option("--why", help="The reason, kept with the decision for ever.")]
 
 
 @app.command("list")
@@ -53,7 +53,7 @@ def list_letters(
     if output is Format.JSON:
         typer.echo(json.dumps([_record(row) for row in rows.iter_rows(named=True)], indent=2))
         return
-    console = _console()
+    console = wide()
     console.print(_counted(rows))
     console.print(_listed(rows.head(limit)))
     if rows.height > limit:
@@ -85,20 +85,54 @@ def show(
     for part in ("key", "value"):
         for field, text in view(row["source_topic"], row[part], reveal=reveal):
             cells.add_row(part, Text(field), Text(text))
-    _console().print(cells)
+    wide().print(cells)
     say(f"To do ({kind.owner}): {kind.remedy}")
     say(f"Next: payments dlq replay {letter} --why '…' (or discard)")
 
 
-@app.command()
-def replay(
-    letters: _Letters = None,
-    *,
-    why: _Why,
-    topic: _Topic = None,
-    consumer: _Consumer = None,
-    fault: _Class = None,
+@dataclass(frozen=True)
+class _Choice:
+    """Which letters a decision is about."""
+
+    letters: list[str] | None
+    narrowing: dict[str, str | None]
+
+    def of(self, ledger: "pl.DataFrame") -> "pl.DataFrame":
+        return _chosen(ledger, self.letters, **self.narrowing)
+
+
+def _choice(
+    letters: _Letters = None, *, topic: _Topic = None, consumer: _Consumer = None, fault: _Class = None,
     every: _All = False,
+) -> _Choice:  # fmt: skip
+    """Refuses a decision about everything that was not meant so."""
+    narrowing = {"topic": topic, "consumer": consumer, "fault": fault}
+    if not (letters or any(narrowing.values()) or every):
+        raise typer.BadParameter("name letters, narrow by --topic, --consumer or --class, or say --all")
+    return _Choice(letters, narrowing)
+
+
+def _about_letters(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of ``_choice`` before its own, and what they chose as its first argument."""
+    shared, (_, *own) = signature(_choice).parameters, signature(command).parameters.values()
+
+    def run(**given: Any) -> None:  # noqa: ANN401 - what Typer parsed
+        command(_choice(**{name: given.pop(name) for name in shared}), **given)
+
+    run.__doc__, run.__name__ = command.__doc__, command.__name__
+    options = [it.replace(kind=it.KEYWORD_ONLY) for it in (*shared.values(), *own)]
+    # Typer reads both; they are all that makes the options.
+    run.__annotations__ = {it.name: it.annotation for it in options}
+    vars(run)["__signature__"] = Signature(options)
+    return run
+
+
+@app.command()
+@_about_letters
+def replay(
+    choice: _Choice,
+    *,
+    why: Why,
     value: Annotated[
         Path | None, typer.Option(help="One letter alone: a file with the value that is right; recorded as repaired.")
     ] = None,
@@ -106,50 +140,31 @@ def replay(
     """Write messages to their topics again, once however often this runs. A key's letters go in their order."""
     from payments_platform.streaming.dead_letter_replay import DeadLetterOffice
 
-    narrowing = _narrowing(letters, topic, consumer, fault, every=every)
     decision = _decision(why)
     with DeadLetterOffice(_servers()) as office:
-        ledger = _ledger()
-        if value is not None:
-            if len(letters or []) != 1:
-                raise typer.BadParameter("a value is right for one letter: name it", param_hint="--value")
-            outcome = office.repair(ledger, _one(ledger, (letters or [])[0]), value.read_bytes(), decision)
+        ledger, letters = _ledger(), choice.letters or []
+        if value is None:
+            outcome = office.replay(ledger, choice.of(ledger), decision)
+        elif len(letters) == 1:
+            outcome = office.repair(ledger, _one(ledger, letters[0]), value.read_bytes(), decision)
         else:
-            outcome = office.replay(ledger, _chosen(ledger, letters, **narrowing), decision)
+            raise typer.BadParameter("a value is right for one letter: name it", param_hint="--value")
     _tell(outcome)
 
 
 @app.command()
-def discard(
-    letters: _Letters = None,
-    *,
-    why: _Why,
-    topic: _Topic = None,
-    consumer: _Consumer = None,
-    fault: _Class = None,
-    every: _All = False,
-) -> None:
+@_about_letters
+def discard(choice: _Choice, *, why: Why) -> None:
     """Give messages up, with the reason. What they would have changed stays as it is in the consumer's stores."""
     from payments_platform.contracts.dead_letters import LetterState
     from payments_platform.streaming.dead_letter_replay import DeadLetterOffice, Outcome, waiting
 
-    narrowing = _narrowing(letters, topic, consumer, fault, every=every)
     decision = _decision(why)
     with DeadLetterOffice(_servers()) as office:
-        rows = waiting(_chosen(_ledger(), letters, **narrowing)).rows(named=True)
+        rows = waiting(choice.of(_ledger())).rows(named=True)
         outcome = Outcome()
         outcome.count(LetterState.DISCARDED, office.end(rows, LetterState.DISCARDED, decision))
     _tell(outcome)
-
-
-def _narrowing(
-    letters: list[str] | None, topic: str | None, consumer: str | None, fault: str | None, *, every: bool
-) -> dict[str, str | None]:
-    """What a decision is about. Refuses one about everything that was not meant so."""
-    narrowing = {"topic": topic, "consumer": consumer, "fault": fault}
-    if not (letters or any(narrowing.values()) or every):
-        raise typer.BadParameter("name letters, narrow by --topic, --consumer or --class, or say --all")
-    return narrowing
 
 
 def _chosen(
@@ -192,12 +207,10 @@ def _one(ledger: "pl.DataFrame", letter: str) -> dict[str, Any]:
 
 
 def _decision(why: str) -> "Decision":
-    """Who decides when: the account that runs the command, which nobody can type."""
+    """Who decides when and why."""
     from payments_platform.streaming.dead_letter_replay import Decision
 
-    if not why.strip():
-        raise typer.BadParameter("a decision needs its reason", param_hint="--why")
-    return Decision(pwd.getpwuid(os.getuid()).pw_name, datetime.now(UTC), why.strip())
+    return Decision(account(), datetime.now(UTC), must_say(why))
 
 
 def _record_reveal(row: dict[str, Any], why: str) -> None:
@@ -207,9 +220,7 @@ def _record_reveal(row: dict[str, Any], why: str) -> None:
     from payments_platform.settings import load_settings
     from payments_platform.vocabulary import dead_letters
 
-    if not why.strip():
-        raise typer.BadParameter("say why the values must be seen; it is recorded", param_hint="--why")
-    decision = _decision(why)
+    decision = _decision(must_say(why, "say why the values must be seen; it is recorded"))
     record = {
         "table_name": dead_letters(row["source_topic"]),
         "partition_date": row["failed_at"].date(),
@@ -283,7 +294,3 @@ def _servers() -> str:
     from payments_platform.settings import load_settings
 
     return load_settings().kafka_servers()
-
-
-def _console() -> Console:
-    return Console(highlight=False, width=None if Console().is_terminal else 200)

@@ -7,13 +7,13 @@ each is asked (streaming/views.py).
 import json
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from payments_platform.commands.printing import Format
 from payments_platform.commands.saying import counting, say
 
 if TYPE_CHECKING:
@@ -26,13 +26,6 @@ _out = Console(highlight=False)
 _SHOWN = 20
 # Nothing differs where it was compared, and not everything was.
 NOT_ALL_COMPARED: Final = 3
-
-
-class Format(StrEnum):
-    """How differences are printed."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 @app.command()
