@@ -25,7 +25,7 @@ FROM ?=
 TO ?=
 ARGS ?=
 
-.PHONY: help setup demo test test-all lint types format up down reset clean status ui simulate backfill bench-batch bench-oltp bench-freshness bench-stream bench-stream-processor test-faults test-stream-faults lock pins docs pictures
+.PHONY: help setup demo test test-all lint types format up down reset clean status ui simulate backfill bench-batch bench-oltp bench-freshness bench-stream bench-stream-processor bench-stream-mongodb test-faults test-stream-faults lock pins docs pictures
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -98,6 +98,9 @@ bench-oltp: setup ## Time payment commits at 500 a second with the replica attac
 bench-stream-processor: setup ## Time the stream processor beside its broker, one and two workers, and Quix Streams
 	@bash .ci/peer stream
 	@$(VENV)/python -m benchmarks.bench_stream_processor $(ARGS)
+
+bench-stream-mongodb: setup ## Time the MongoDB sink beside MongoDB's own connector, 50 000 messages, on the running stack
+	@$(VENV)/python -m benchmarks.bench_stream_mongodb --events 50000 $(ARGS)
 
 bench-freshness: setup ## Time a tick of the freshness sensor over 200 assets x 400 partitions, records in PostgreSQL
 	@$(VENV)/python -m benchmarks.bench_freshness_tick $(ARGS)

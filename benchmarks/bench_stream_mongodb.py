@@ -1,6 +1,6 @@
 """The MongoDB sink beside MongoDB's own sink connector, on the same messages, one after the other.
 
-    python -m benchmarks.bench_stream_mongodb --events 50000
+Run: make bench-stream-mongodb, on a stack that is up: `payments up --only kafka,mongodb` is enough.
 
 Belongs here: scratch topic and databases of the running stack, both runs, the table. Does not: the sink
 (streaming/sinks/), how the connector's files are fetched for the stack (local/downloads.py).
@@ -79,6 +79,7 @@ def main() -> None:
     options.add_argument("--batch", type=int, default=5_000)
     asked = options.parse_args()
     settings, sent = load_settings(), events(asked.events)
+    _LOG.parent.mkdir(exist_ok=True)
     with _topic(settings, sent) as topic:
         runs = [_measured("sink-mongodb", settings, sent, lambda name: _ours(settings, topic, name, asked.batch))]
         runs.append(_measured("mongo-kafka-connect", settings, sent, lambda name: _peer(settings, topic, name)))
