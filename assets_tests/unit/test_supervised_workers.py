@@ -79,6 +79,8 @@ def test_a_worker_alone_needs_no_server_but_those_it_names(site: Site, worker: W
     assert "PAYMENTS_PLATFORM_DAGSTER_URL" in worker.program(site).environment
     chosen = services(ui=False, streams=True, workers=True, only=[worker.name])
     assert "platform" not in {it.name for it in chosen}
+    # The guardian asks both servers of the source, and does not start without the address of one.
+    assert worker.name != "capture" or {"primary", "replica"} <= {it.name for it in chosen}
 
 
 @pytest.mark.parametrize("elsewhere", [set(), {"connect"}, {"kafka", "connect"}], ids=str)

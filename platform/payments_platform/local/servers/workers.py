@@ -14,7 +14,7 @@ from payments_platform.local.servers.connect import CONNECT
 from payments_platform.local.servers.dagster import environment
 from payments_platform.local.servers.elasticsearch import ELASTICSEARCH
 from payments_platform.local.servers.mongodb import MONGODB
-from payments_platform.local.servers.postgres import PLATFORM
+from payments_platform.local.servers.postgres import PLATFORM, REPLICA
 from payments_platform.local.service import NotReady, Program, Site
 from payments_platform.settings import variables_elsewhere
 
@@ -61,9 +61,10 @@ class Worker:
         end_orphans(lambda words: _follows(words, (_PAYMENTS, *self.arguments)), home=site.home.root)
 
 
-# Capture is set up when Connect serves (milestones.py), and with it the topics that the others read.
+# Capture is set up when Connect serves (milestones.py), and with it the topics that the others read. Its guardian
+# looks at the copy of the slot on the replica.
 WORKERS = (
-    Worker("capture", ("capture", "watch", "--no-apply"), 9409, (CONNECT.name,)),
+    Worker("capture", ("capture", "watch", "--no-apply"), 9409, (CONNECT.name, REPLICA.name)),
     Worker("processor", ("stream", "run", "processor"), 9410, (CONNECT.name,)),
     Worker("sink-mongodb", ("stream", "run", "sink-mongodb"), 9411, (CONNECT.name, MONGODB.name)),
     Worker("sink-elasticsearch", ("stream", "run", "sink-elasticsearch"), 9412, (CONNECT.name, ELASTICSEARCH.name)),
