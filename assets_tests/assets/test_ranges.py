@@ -7,13 +7,14 @@ from datetime import date
 from pathlib import Path
 
 import dagster as dg
+import polars as pl
 import pytest
 
 from assets_tests.assets.conftest import Platform, checks_of, failures_of
 from assets_tests.fakes.company import PAYMENTS_A_DAY, Company, days_from
 from payments_platform.contracts.catalogue import dataset, of_zone
 from payments_platform.contracts.columns import SAMPLE_DAY
-from payments_platform.defs.jobs import LAKE_TO_LANDING
+from payments_platform.defs.jobs import EVERYTHING, LAKE_TO_LANDING
 from payments_platform.lake.paths import manifest_path
 
 DAYS = days_from(SAMPLE_DAY, 3)
@@ -135,3 +136,13 @@ def test_a_damaged_day_is_left_out_of_a_range_and_failed(platform: Platform) -> 
     platform.run(DAYS, Company(), clean)
     assert platform.lake.days(raw)[MIDDLE] == "failed"
     assert platform.lake.days(CLEAN) == dict.fromkeys(DAYS, "passed")
+
+
+@pytest.mark.row("R1")
+def test_days_that_were_missed_are_made_by_one_run_of_the_daily_job(platform: Platform) -> None:
+    """What the daily job's sensor asks for after an outage: source to star schema, every day of it."""
+    assert failures_of(platform.run(DAYS, Company(), EVERYTHING)) == []
+    facts = platform.box.warehouse.query("select count(distinct created_date) as days from marts.fact_transaction")
+    assert facts["days"].item() == len(DAYS)
+    passed = platform.box.warehouse.load_times().filter(pl.col("is_passed"), dataset="marts/fact_transaction")
+    assert sorted(passed["partition_date"]) == DAYS

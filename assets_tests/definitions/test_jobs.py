@@ -3,14 +3,13 @@
 Belongs here: jobs and schedules as Dagster resolves them. Does not: running them (assets_tests/assets, integration).
 """
 
-from datetime import UTC, datetime
-
 import dagster as dg
 import pytest
 
 from payments_platform.contracts import figures
 from payments_platform.definitions import defs
 from payments_platform.defs._platform.specs import key_of
+from payments_platform.operations.job_terms import FIVE_JOBS
 from payments_platform.vocabulary import DBT_ZONES
 
 GRAPH = defs.resolve_asset_graph()
@@ -33,8 +32,9 @@ def assets_of(job: str) -> set[dg.AssetKey]:
 
 
 def test_the_jobs_are_a_short_list() -> None:
-    of_days = {"daily_oltp_to_dwh", "lake_to_landing", "warehouse_models", "daily_upkeep", REPORT_ALONE}
-    assert of_days | {"stream_window_checks", "stream_reconciliation_of_the_day", "platform_figures"} == JOBS
+    halves = {"lake_to_landing", "warehouse_models", "daily_upkeep", REPORT_ALONE}
+    of_the_stream = {"stream_window_checks", "stream_reconciliation_of_the_day", "platform_figures"}
+    assert {terms.name for terms in FIVE_JOBS} | halves | of_the_stream == JOBS
 
 
 @pytest.mark.row("B1", "R1")
@@ -72,22 +72,6 @@ def test_a_job_runs_all_gates_of_what_it_makes(job: str) -> None:
     ops = {key: check.op.name for check in defs.asset_checks or () for key in check.check_keys}
     # The models' own tests run inside the op that builds them.
     assert {key for key in wanted if ops.get(key, "dbt_models") not in steps} == set()
-
-
-# Dagster's own schedule calls its own deprecated function. Exit: Dagster 2.
-@pytest.mark.filterwarnings("ignore:Function `JobDefinition.run_request_for_partition` is deprecated")
-@pytest.mark.row("B1", "R1", "O7")
-def test_the_schedule_asks_for_yesterday_at_two() -> None:
-    """02:00 UTC: the day is over everywhere the source writes, and four hours remain."""
-    schedule = defs.resolve_schedule_def("daily_oltp_to_dwh_schedule")
-    at = datetime(2025, 3, 30, 2, 0, tzinfo=UTC)
-    with dg.DagsterInstance.ephemeral() as instance:
-        context = dg.build_schedule_context(
-            instance=instance, scheduled_execution_time=at, repository_def=defs.get_repository_def()
-        )
-        data = schedule.evaluate_tick(context)
-    assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 2 * * *", "UTC")
-    assert [request.partition_key for request in data.run_requests or ()] == ["2025-03-29"]
 
 
 @pytest.mark.parametrize("job", ["daily_oltp_to_dwh", "lake_to_landing", REPORT_ALONE])

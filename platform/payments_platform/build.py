@@ -10,6 +10,7 @@ import dagster as dg
 from payments_platform import defs
 from payments_platform.defs._platform.deadlines import deadline_of, policy_of
 from payments_platform.defs._platform.resources import resources
+from payments_platform.defs.job_schedules import automations
 
 
 def _with_freshness(spec: dg.AssetSpec) -> dg.AssetSpec:
@@ -22,4 +23,4 @@ def build() -> dg.Definitions:
         # Both calls are marked preview in 1.13; a test of every definition would notice a change.
         warnings.simplefilter("ignore", dg.PreviewWarning)
         loaded = dg.load_definitions_from_package_module(defs, resources=resources(), executor=dg.in_process_executor)
-        return loaded.map_asset_specs(func=_with_freshness)
+        return dg.Definitions.merge(loaded.map_asset_specs(func=_with_freshness), automations(loaded.assets or ()))

@@ -44,6 +44,13 @@ class Due:
         start = _start(self.period, moment.astimezone(UTC))
         return Partition(start, _next(self.period, start), start.strftime(_KEY_FORMAT[self.period]))
 
+    def parsed(self, key: str) -> Partition:
+        """The partition of a key. Raises ValueError for a key of another period."""
+        found = self.partition_at(datetime.strptime(key, _KEY_FORMAT[self.period]).replace(tzinfo=UTC))
+        if found.key != key:
+            raise ValueError(f"{key} begins no {self.period}")
+        return found
+
     def due_at(self, partition: Partition) -> datetime:
         """The moment from which a missing partition is late."""
         return partition.end + self.after

@@ -7,6 +7,7 @@ import polars as pl
 
 from payments_platform.contracts import columns as c
 from payments_platform.contracts.dataset import Column, Dataset
+from payments_platform.contracts.due import NotDue
 from payments_platform.contracts.rules import one_of
 
 # The report counts a whole table in a row of its own, beside the rows of its rules.
@@ -79,6 +80,7 @@ PHASE_TIMES = Dataset(
         Column("measured_at", c.UTC_MICROS, "When the times were taken, UTC.", datetime(2025, 1, 2, 3, tzinfo=UTC)),
     ),
     primary_key=("run_id", "phase"),
+    due=NotDue("it measures a run of the daily job; a day that was built by a backfill has none"),
 )
 STREAM_RECONCILIATION = Dataset(
     key=("operations", "stream_reconciliation"),
@@ -133,6 +135,7 @@ DATA_LOAD_TIMES = Dataset(
         _seconds("longest_delay_seconds", "The longest of these delays"),
     ),
     primary_key=("partition_date", "dataset_name"),
+    due=NotDue("the daily job writes it; landings of backfilled days stand in the warehouse's own record"),
 )
 
 DATASETS: Final = (QUALITY_REPORT, PHASE_TIMES, STREAM_RECONCILIATION, DATA_LOAD_TIMES)

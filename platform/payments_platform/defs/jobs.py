@@ -1,15 +1,26 @@
-"""The jobs and schedules. Belongs here: which assets run together, when, in which environments. Not: what they do."""
+"""The jobs: which assets run together.
 
-from typing import Final
+Belongs here: their selections and tags. Does not: what they do, when they run (job_schedules.py), the terms of the five
+that were promised (operations/job_terms.py).
+"""
+
+from typing import Any, Final
 
 import dagster as dg
 
 from payments_platform.contracts.catalogue import WATCHED
-from payments_platform.settings import Environment, load_settings
-from payments_platform.vocabulary import DBT_ZONES
+from payments_platform.operations.job_terms import (
+    AUTOMATIC,
+    COMPLIANCE,
+    CUSTOMER_360,
+    DAILY,
+    FEATURES,
+    TRAINING,
+    JobTerms,
+)
+from payments_platform.settings import load_settings
+from payments_platform.vocabulary import DBT_ZONES, Zone
 
-# Whether schedules start by themselves; anywhere else a person starts them.
-AUTOMATIC: Final[dict[Environment, bool]] = {"local": False, "test": False, "staging": True, "production": True}
 START_OF_SCHEDULES: Final = (
     dg.DefaultScheduleStatus.RUNNING if AUTOMATIC[load_settings().environment] else dg.DefaultScheduleStatus.STOPPED
 )
@@ -28,12 +39,31 @@ EVERYTHING: Final = LAKE_TO_LANDING | WAREHOUSE_MODELS | RECORDS
 ON_TIME: Final = "on_time"
 PUNCTUALITY: Final = dg.AssetSelection.checks(*(dg.AssetCheckKey(dg.AssetKey(list(it.key)), ON_TIME) for it in WATCHED))
 
-daily_oltp_to_dwh = dg.define_asset_job(
-    "daily_oltp_to_dwh",
-    selection=EVERYTHING - PUNCTUALITY,
-    description="A day from the source to the star schema, due at 06:00 UTC of the next day.",
-    tags={"dagster/priority": "10", "dagster/max_runtime": "14400"},
-)
+
+def _group(zone: Zone) -> dg.AssetSelection:
+    """Whatever a run makes in a zone: a job over a zone without assets fills by itself when they come."""
+    return dg.AssetSelection.groups(zone).materializable()
+
+
+# The job of each of the terms. One that selects nothing has no schedule: it would run, succeed, and have done nothing.
+SELECTED: Final[dict[JobTerms, dg.AssetSelection]] = {
+    DAILY: EVERYTHING - PUNCTUALITY,
+    FEATURES: _group("features") - PUNCTUALITY,
+    TRAINING: _group("models") - PUNCTUALITY,
+    CUSTOMER_360: _group("documents") - PUNCTUALITY,
+    COMPLIANCE: _group("governance") - PUNCTUALITY,
+}
+
+
+def _job(terms: JobTerms, description: str) -> Any:  # noqa: ANN401 - a job of assets that are not known yet, whose type Dagster does not export
+    return dg.define_asset_job(terms.name, SELECTED[terms], description=description, tags=terms.tags)
+
+
+daily_oltp_to_dwh = _job(DAILY, "A day from the source to the star schema, due at 06:00 UTC of the next day.")
+hourly_feature_refresh = _job(FEATURES, "The features of an hour.")
+weekly_ml_training = _job(TRAINING, "The fraud model of a week.")
+daily_customer_360_build = _job(CUSTOMER_360, "A day's customer profiles, once the marts that they read are there.")
+monthly_compliance_report = _job(COMPLIANCE, "The report of a month, once its last day is there.")
 lake_to_landing = dg.define_asset_job(
     "lake_to_landing",
     selection=LAKE_TO_LANDING - PUNCTUALITY,
@@ -65,11 +95,5 @@ stream_reconciliation_schedule = dg.build_schedule_from_partitioned_job(
     stream_reconciliation_of_the_day,
     hour_of_day=4,
     minute_of_hour=30,
-    default_status=START_OF_SCHEDULES,
-)
-daily_oltp_to_dwh_schedule = dg.build_schedule_from_partitioned_job(
-    daily_oltp_to_dwh,
-    hour_of_day=2,
-    minute_of_hour=0,
     default_status=START_OF_SCHEDULES,
 )

@@ -6,7 +6,7 @@ Belongs here: the names of resources and pools, and how each is built in every e
 
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +27,7 @@ LAKE: Final = "lake"
 LAKE_IO: Final = "lake_io"
 WAREHOUSE: Final = "warehouse"
 DBT: Final = "dbt"
+CLOCK: Final = "clock"
 WAREHOUSE_POOL: Final = "warehouse"
 
 
@@ -113,4 +114,6 @@ def resources() -> dict[str, dg.ResourceDefinition]:
         WAREHOUSE: dg.ResourceDefinition(lambda _: _warehouse(load_settings())),
         STREAMS: dg.ResourceDefinition(lambda _: live_streams(load_settings())),
         DBT: dg.ResourceDefinition(lambda _: _dbt()),
+        # What decides by the time is given it: a test moves it, a leap day or a week's outage needs no waiting.
+        CLOCK: dg.ResourceDefinition(lambda _: partial(datetime.now, UTC)),
     }

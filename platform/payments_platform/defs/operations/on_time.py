@@ -14,10 +14,11 @@ from payments_platform.contracts.due import MaxAge
 from payments_platform.defs._platform.failures import RETRY, explained
 from payments_platform.defs._platform.resources import LAKE, WAREHOUSE
 from payments_platform.defs._platform.specs import key_of
-from payments_platform.defs.jobs import AUTOMATIC, ON_TIME
+from payments_platform.defs.jobs import ON_TIME
 from payments_platform.lake.partitions import Lake
 from payments_platform.operations.evidence import days_looked_at, facts, first_owed
 from payments_platform.operations.freshness import Freshness, Watched, evaluate
+from payments_platform.operations.job_terms import AUTOMATIC
 from payments_platform.operations.on_time import Said, to_say
 from payments_platform.settings import load_settings
 from payments_platform.vocabulary import DBT_ZONES
