@@ -102,7 +102,7 @@ bench-stream-processor: setup ## Time the stream processor beside its broker, on
 bench-stream-mongodb: setup ## Time the MongoDB sink beside MongoDB's own connector, 50 000 messages, on the running stack
 	@$(VENV)/python -m benchmarks.bench_stream_mongodb --events 50000 $(ARGS)
 
-bench-freshness: setup ## Time a tick of the freshness sensor over 200 assets x 400 partitions, records in PostgreSQL
+bench-freshness: setup ## Time a tick of the freshness and the alert sensors over 200 assets x 400 partitions on PostgreSQL
 	@$(VENV)/python -m benchmarks.bench_freshness_tick $(ARGS)
 
 test-faults: setup ## Kill at 30 seeded points, fill the disk, stop the replica …: print what the next run made of it

@@ -1,8 +1,10 @@
-"""One tick of the freshness sensor over 200 assets with 400 partitions each, Dagster's records in PostgreSQL.
+"""One tick of the freshness sensor and one of the alerts' over 200 assets with 400 partitions each, on PostgreSQL.
 
 Run: make bench-freshness. Starts the instance's server in a temporary home and stops it. Half the assets are lake
-datasets with a manifest a day, half are tables of the warehouse with landing times. Timed is what the sensor and the
-daemon do: look, judge, choose, store the events; when nothing changed, and when everything is late at once.
+datasets with a manifest a day, half are tables of the warehouse with landing times. Timed is what the sensors and the
+daemon do. Freshness: look, judge, choose, store the events; when nothing changed, and when everything did. Alerts: ask
+freshness, the week's runs, schedules and sensors, take the step, keep state and messages in PostgreSQL, deliver; when
+all is well, when everything becomes late at once, and while it stays so.
 """
 
 import shutil
@@ -19,9 +21,11 @@ import dagster as dg
 import polars as pl
 from rich.console import Console
 
+from payments_platform.build import build
 from payments_platform.clients.dagster import instance_of
 from payments_platform.contracts.catalogue import dataset
 from payments_platform.contracts.dataset import Dataset
+from payments_platform.defs._platform.instance_facts import automation_facts, run_facts
 from payments_platform.defs.operations.on_time import evaluation, newest_of
 from payments_platform.lake.manifest import DataFile, Manifest, Output
 from payments_platform.lake.partitions import Lake
@@ -30,8 +34,12 @@ from payments_platform.lake.storage import LocalStorage
 from payments_platform.local import stack
 from payments_platform.local.home import Home
 from payments_platform.local.request import Request
+from payments_platform.operations.alerts import evaluation as alerts
+from payments_platform.operations.alerts.access import opened
+from payments_platform.operations.alerts.run_sources import of_automation, of_runs
+from payments_platform.operations.alerts.sources import of_freshness
 from payments_platform.operations.evidence import days_looked_at, facts
-from payments_platform.operations.freshness import evaluate
+from payments_platform.operations.freshness import Freshness, evaluate
 from payments_platform.operations.on_time import Said, to_say
 from payments_platform.settings import Settings
 from payments_platform.vocabulary import days_between
@@ -39,7 +47,7 @@ from payments_platform.warehouse.load_times import SCHEMA
 
 PROJECT: Final = Path(__file__).resolve().parents[1]
 LIMIT_SECONDS: Final = 2.0
-ASSETS, PARTITIONS, ROUNDS = 200, 400, 10
+ASSETS, PARTITIONS, ROUNDS, RUNS = 200, 400, 10, 50
 NOW: Final = datetime.now(UTC)
 TODAY: Final = NOW.date()
 DAYS: Final = days_between(TODAY - timedelta(days=PARTITIONS), TODAY)
@@ -76,13 +84,72 @@ def _loads(datasets: list[Dataset], path: Path) -> None:
     pl.DataFrame(rows, schema=SCHEMA, orient="row").write_parquet(path)
 
 
-def _tick(instance: dg.DagsterInstance, watched: list[Dataset], home: Path, said: Said) -> tuple[float, int, Said]:
-    """What a tick does, the storing of its events included; seconds, events, and what was said then."""
-    began = time.perf_counter()
+def _states(instance: dg.DagsterInstance, watched: list[Dataset], home: Path, now: datetime) -> list[Freshness]:
+    """What both sensors ask."""
     newest_of(instance)
     lake, loads = Lake(LocalStorage(home / "lake")), pl.read_parquet(home / "loads.parquet")
     reads = {it.name: [watched[0].name] for it in watched[1:]}
-    found = evaluate(facts(watched, reads, lake, loads, days_looked_at(NOW)), NOW, first=DAYS[0])
+    return evaluate(facts(watched, reads, lake, loads, days_looked_at(now)), now, first=DAYS[0])
+
+
+@dg.op
+def fails() -> None:
+    """What a run of the benchmark does."""
+    raise dg.Failure("as it should", allow_retries=False)
+
+
+@dg.job(name="benchmark")
+def failing() -> None:
+    """A run that the alerts look at."""
+    fails()
+
+
+def _fail_some_runs(instance: dg.DagsterInstance) -> None:
+    """A week with as many failed runs as a bad one has; each is asked for its steps and checks."""
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    for _ in range(RUNS):
+        failing.execute_in_process(instance=instance, raise_on_error=False, run_config=quiet)
+
+
+def _alert_tick(
+    instance: dg.DagsterInstance, watched: list[Dataset], settings: Settings, repository: dg.RepositoryDefinition,
+    now: datetime,
+) -> float:  # fmt: skip
+    """Seconds of one evaluation, its connection included."""
+    began = time.perf_counter()
+    sources = {
+        "freshness": lambda at: of_freshness(_states(instance, watched, settings.home, at), at),
+        "runs": lambda at: of_runs(run_facts(instance, at)),
+        "automation": lambda at: of_automation(automation_facts(instance, repository, besides=""), at),
+    }
+    with opened(settings, sources, lambda _: None) as alerting:  # type: ignore[arg-type]  # names of the closed list
+        done = alerts.evaluate(alerting, now)
+    if done is None or done.problems:
+        raise RuntimeError(f"the evaluation is not whole: {done and done.problems}")
+    return time.perf_counter() - began
+
+
+def _alert_ticks(instance: dg.DagsterInstance, watched: list[Dataset], settings: Settings) -> dict[str, list[float]]:
+    """All well, then two days later with nothing landed since, then as long as it stays so."""
+    repository = build().get_repository_def()
+    late = NOW + timedelta(days=2)
+    _fail_some_runs(instance)
+    return {
+        "alerts, all in time": [
+            _alert_tick(instance, watched, settings, repository, NOW + timedelta(seconds=n)) for n in range(ROUNDS)
+        ],
+        "alerts, all late at once": [_alert_tick(instance, watched, settings, repository, late)],
+        "alerts, all still late": [
+            _alert_tick(instance, watched, settings, repository, late + timedelta(seconds=15 * n))
+            for n in range(1, ROUNDS + 1)
+        ],
+    }
+
+
+def _tick(instance: dg.DagsterInstance, watched: list[Dataset], home: Path, said: Said) -> tuple[float, int, Said]:
+    """What a tick does, the storing of its events included; seconds, events, and what was said then."""
+    began = time.perf_counter()
+    found = _states(instance, watched, home, NOW)
     chosen = to_say(found, Said.from_json(said.to_json()), NOW)
     for it in chosen:
         # The events are those of a known dataset: the graph of this process has no other.
@@ -101,16 +168,15 @@ def main() -> None:
         _loads(watched[ASSETS // 2 :], home.root / "loads.parquet")
 
         with instance_of(settings) as instance:
-            said, times = Said(), {"everything changed": list[float](), "nothing changed": list[float]()}
-            for _ in range(ROUNDS):
+            said, changed, quiet = Said(), list[float](), list[float]()
+            while len(quiet) < ROUNDS:
                 seconds, events, said = _tick(instance, watched, home.root, said)
-                times["everything changed" if events else "nothing changed"].append(seconds)
-            while len(times["nothing changed"]) < ROUNDS:
-                seconds, _, said = _tick(instance, watched, home.root, said)
-                times["nothing changed"].append(seconds)
+                (changed if events else quiet).append(seconds)
+            times = {"freshness, everything changed": changed, "freshness, nothing changed": quiet}
+            times |= _alert_ticks(instance, watched, settings)
         for name, taken in times.items():
             shown = f"median {statistics.median(taken):.2f} s, longest {max(taken):.2f} s, {len(taken)} ticks"
-            console.print(f"{ASSETS} assets x {PARTITIONS} partitions, {name}: {shown}")
+            console.print(f"{ASSETS} assets x {PARTITIONS} partitions, {name}: {shown}", soft_wrap=True)
     finally:
         stack.down(home, lambda _: None)
         shutil.rmtree(home.root, ignore_errors=True)

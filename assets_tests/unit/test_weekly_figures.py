@@ -3,6 +3,7 @@
 Belongs here: the pure computation. Does not: reading records (definitions/test_instance_records).
 """
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -221,6 +222,30 @@ def test_a_viewer_s_clock_moves_nothing() -> None:
     wanted = weekly_figures(runs(rows), ticks(), phases(), week, week.ends_at)
     assert weekly_figures(runs(rows), ticks(), phases(), week, paris).equals(wanted)
     assert wanted.filter(pl.col("figure") == "job_executions")["value"].to_list() == [7.0]
+
+
+# Written down a second time on purpose: whoever changes a target changes what the platform promises, and says so here.
+EDGES: dict[str, tuple[float, float]] = {
+    "job_success_ratio": (0.9901, 0.99),
+    "job_retry_ratio": (0.0499, 0.05),
+    "task_retry_ratio": (0.0499, 0.05),
+    "job_duration_ratio": (1.999, 2),
+    "task_duration_ratio": (1.999, 2),
+    "schedule_lag_seconds": (29.99, 30),
+    "tick_lag_seconds": (29.99, 30),
+}
+
+
+@pytest.mark.row("R6")
+def test_every_target_is_missed_at_its_edge_and_not_before() -> None:
+    """A target that can be moved without a test failing is a target that nobody holds."""
+    targets = {figure.name: figure.target for figure in FIGURES if figure.target}
+    assert set(targets) == set(EDGES)
+    for name, target in targets.items():
+        assert tuple(target.holds(value) for value in EDGES[name]) == (True, False), name
+        for factor in (0.98, 1.02):
+            moved = replace(target, limit=target.limit * factor)
+            assert tuple(moved.holds(value) for value in EDGES[name]) != (True, False), (name, factor)
 
 
 def test_every_figure_says_what_it_is() -> None:
