@@ -43,13 +43,20 @@ class RunOutcome:
 
 @contextmanager
 def instance_of(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """Open the stack's instance, the one that the web server shows. Raises SettingMissing before the first ``up``.
+    """Open the stack's instance to run something. Raises SettingMissing before the first ``up``.
 
     Runs whose process was killed end here: what they held would block the next run.
     """
+    with records_of(settings) as instance:
+        fail_dead_runs(instance)
+        yield instance
+
+
+@contextmanager
+def records_of(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """Open the stack's instance, the one that the web server shows, to read it. Changes nothing there."""
     settings.export()
     with dg.DagsterInstance.get() as instance:
-        fail_dead_runs(instance)
         yield instance
 
 

@@ -76,14 +76,14 @@ def _spans(week: str | None, month: str | None, now: datetime) -> "tuple[list[Sp
 @contextmanager
 def figure_facts(settings: "Settings") -> "Iterator[FigureFacts]":
     """The places that figures are read from. Raises SettingMissing before the first ``payments up``."""
-    from payments_platform.clients.dagster import instance_of
+    from payments_platform.clients.dagster import records_of
     from payments_platform.defs._platform.figure_facts import FigureFacts
     from payments_platform.lake.partitions import Lake
     from payments_platform.lake.storage import LocalStorage
     from payments_platform.warehouse.duckdb import DuckDBWarehouse
 
     lake, warehouse = Lake(LocalStorage(settings.lake_root)), DuckDBWarehouse(settings.warehouse_path)
-    with instance_of(settings) as instance:
+    with records_of(settings) as instance:
         yield FigureFacts(instance, lake, warehouse)
 
 

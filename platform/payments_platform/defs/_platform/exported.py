@@ -6,7 +6,7 @@ Belongs here: which place answers which source. Does not: the samples, how often
 from datetime import datetime
 from functools import cache
 
-from payments_platform.clients.dagster import instance_of
+from payments_platform.clients.dagster import records_of
 from payments_platform.defs._platform.figure_facts import FigureFacts
 from payments_platform.defs._platform.instance_records import Rows
 from payments_platform.lake.partitions import Lake
@@ -62,7 +62,7 @@ class Sources:
 
     def _figures(self, now: datetime) -> list[Sample]:
         lake, warehouse = self._places()
-        with instance_of(self._settings) as instance:
+        with records_of(self._settings) as instance:
             facts = FigureFacts(instance, lake, warehouse, self._known)
             week, month = facts.week(week_of(now.date()), now), facts.month(month_of(now.date()), now)
         return [*of_week(week), *of_month(month)]
@@ -72,7 +72,7 @@ class Sources:
         from payments_platform.defs.operations.on_time import freshness_now
 
         lake, warehouse = self._places()
-        with instance_of(self._settings) as instance:
+        with records_of(self._settings) as instance:
             states = freshness_now(defs.get_repository_def(), instance, lake, warehouse, now)
         return list(of_freshness(states, now))
 
@@ -84,6 +84,6 @@ class Sources:
         return list(of_watch(FileStore(self._settings.home.joinpath(*WATCH_STATE)).memory()))
 
     def _daemons(self) -> list[Sample]:
-        with instance_of(self._settings) as instance:
+        with records_of(self._settings) as instance:
             beats = instance.get_daemon_heartbeats()
         return list(of_daemons({name: float(beat.timestamp) for name, beat in beats.items()}))

@@ -4,7 +4,7 @@ Belongs here: reading these days. Does not: what Dagster holds of days that nobo
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import polars as pl
 
@@ -13,16 +13,21 @@ from payments_platform.contracts.operations import PHASE_TIMES, QUALITY_REPORT, 
 from payments_platform.lake.errors import ManifestUnreadable
 from payments_platform.lake.manifest import Manifest
 from payments_platform.lake.partitions import Lake
-from payments_platform.operations.figures.periods import Span
+from payments_platform.operations.figures.periods import Span, midnight
 
 
 def is_kept(lake: Lake, dataset: Dataset, day: date) -> bool:
-    """Whether the day of a dataset is there and passed its checks."""
+    """Whether the day of a dataset is there, passed its checks, and was written when the day was over.
+
+    What was written in the middle of a day lacks its evening; it must not pass for the day.
+    """
     try:
         manifest = lake.manifest(dataset, day)
     except ManifestUnreadable:
         return False
-    return manifest is not None and manifest.verdict == "passed"
+    if manifest is None or manifest.verdict != "passed":
+        return False
+    return manifest.written_at >= midnight(day + timedelta(days=1))
 
 
 def kept(lake: Lake, dataset: Dataset, days: Iterable[date]) -> tuple[pl.DataFrame, list[date]]:
