@@ -8,7 +8,7 @@ import logging
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from threading import Lock
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -180,12 +180,18 @@ def _serve_metrics(settings: "Settings", port: int, stop: "Event", say: "Callabl
         with loading:
             from payments_platform.defs._platform.exported import sources_of
 
-        return sources_of(settings).read(source, now)
+        return sources_of(settings).read(source, now, _graph)
 
     exporter = Exporter(read, lambda: datetime.now(UTC), say)
     registry.register(exporter)
     start_http_server(port, addr="127.0.0.1", registry=registry)
     exporter.start(stop)
+
+
+def _graph() -> Any:  # noqa: ANN401 - a RepositoryDefinition; commands import no Dagster
+    from payments_platform.definitions import defs
+
+    return defs.get_repository_def()
 
 
 def _wide() -> Console:

@@ -1,7 +1,7 @@
 """The figures of an ISO week, from the records of runs, ticks and phases.
 
 Belongs here: pure functions on frames that follow the contracts. Does not: reading the records (defs/), any clock.
-What nothing was measured of is null and never a full score.
+What nothing was measured of is null and never a full score. See ADR 0037.
 """
 
 from collections.abc import Iterator, Sequence
