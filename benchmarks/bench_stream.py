@@ -20,6 +20,7 @@ from confluent_kafka import Message
 from rich.console import Console
 
 from benchmarks import stream_writer
+from benchmarks.stack_cpu import watching
 from payments_platform.clients import kafka
 from payments_platform.commands.delays import BY_SEARCH, MONGODB, delay_table, open_finders
 from payments_platform.local import stack
@@ -37,8 +38,8 @@ _LIVE_LIMIT: Final = 1_000.0
 _SETTLE_SECONDS: Final = 60.0
 _STEP: Final = 1.3
 _STEP_SECONDS: Final = 60.0
-# The Java servers compile what is hot meanwhile; figures of their first minute are of the compiler.
-_WARM_UP_SECONDS: Final = 90.0
+# The Java servers compile what is hot meanwhile; figures of their first minutes are of the compiler.
+_WARM_UP_SECONDS: Final = 180.0
 _LIMIT_SECONDS: Final = 2.0
 _CAPTURE_LIMIT_SECONDS: Final = 0.3
 # What the design document claims, in seconds at P95.
@@ -59,8 +60,9 @@ def main(
         rate, limit = low, 1.5
         while True:
             asked = seconds if rate in {low, high} else _STEP_SECONDS
-            delays, reached, changes = _run(settings, rate, asked)
-            console.print(delay_table(delays, _title(rate, reached, asked), _DOCUMENT))
+            with watching(Home(settings.home)) as spent:
+                delays, reached, changes = _run(settings, rate, asked)
+            console.print(delay_table(delays, _title(rate, reached, asked), _DOCUMENT), spent.table(reached * asked))
             console.print(_captured(changes.delays.percentiles()))
             if not _holds(delays, reached, rate, limit):
                 break

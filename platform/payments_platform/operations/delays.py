@@ -14,7 +14,7 @@ from typing import Final, Self
 from payments_platform.oltp.traffic.latency import Latencies, Percentiles
 
 # Every question costs the store something too: a reader that asks without pause measures itself.
-POLL_SECONDS: Final = 0.02
+POLL_SECONDS: Final = 0.05
 # Payments looked for at once in one store; beyond, new samples are passed over, so that a store that stands still does
 # not get questions that grow.
 _OUTSTANDING: Final = 200

@@ -98,4 +98,4 @@ def processor(setting: Setting) -> Job:
             setting.parts,
         )
 
-    return Job((TOPIC,), handler, Pace(batch=20_000, linger_seconds=0.03), CONSUMER)
+    return Job((TOPIC,), handler, Pace(batch=20_000), CONSUMER)

@@ -132,7 +132,7 @@ _CONSTANT: Mapping[str, object] = {
 _JVM = f"""-Xms{_HEAP_MB}m
 -Xmx{_HEAP_MB}m
 -XX:-AlwaysPreTouch
--XX:+UseG1GC
+-XX:+UseSerialGC
 -XX:+ExitOnOutOfMemoryError
 -Djava.io.tmpdir=${{ES_TMPDIR}}
 -Djava.net.preferIPv4Stack=true

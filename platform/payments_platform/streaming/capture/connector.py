@@ -81,7 +81,7 @@ def _reading(source: Source, tables: Sequence[str]) -> dict[str, str]:
         # A quiet source still moves the slot on, and each beat says what had been captured when it was made.
         "heartbeat.interval.ms": "1000",
         "heartbeat.action.query": f"{BEAT}{BY_CONNECTOR}",
-        "poll.interval.ms": "20",  # how long an empty queue is waited for: part of each change's delay
+        "poll.interval.ms": "50",  # how long an empty queue is waited for: part of each change's delay
         "max.batch.size": "4096",
         "max.queue.size": "16384",
         "max.queue.size.in.bytes": "67108864",
