@@ -25,7 +25,7 @@ FROM ?=
 TO ?=
 ARGS ?=
 
-.PHONY: help setup demo test test-all lint types format up down reset clean status ui simulate backfill bench-batch bench-oltp bench-freshness bench-stream bench-stream-processor bench-stream-mongodb test-faults test-stream-faults lock pins docs pictures
+.PHONY: help setup demo demo-late test test-all lint types format up down reset clean status ui simulate backfill bench-batch bench-oltp bench-freshness bench-stream bench-stream-processor bench-stream-mongodb test-faults test-stream-faults lock pins docs pictures
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,9 @@ $(MANIFEST): $(INSTALLED) $(DBT_SOURCES)
 
 demo: setup ## A week of payments from PostgreSQL to the star schema, with the UI left running
 	@$(VENV)/payments demo $(ARGS)
+
+demo-late: setup ## Hold a day back, show the alert, build it, show the close; in a home of its own, deleted after (3 min)
+	@PAYMENTS_DOWNLOADS="$${PAYMENTS_DOWNLOADS:-.local/cache}" PAYMENTS_HOME=.local/demo-late $(VENV)/payments demo-late
 
 test: setup ## Everything that must hold before a commit: style, layers, types, tests (slow ones left out)
 	@$(MAKE) lint types

@@ -15,6 +15,7 @@ from payments_platform.commands import (
     backfill,
     capture,
     demo,
+    demo_late,
     dlq,
     docs,
     freshness,
@@ -71,6 +72,7 @@ app.add_typer(backfill.app)
 app.add_typer(freshness.app)
 app.add_typer(kpis.app)
 app.add_typer(demo.app)
+app.add_typer(demo_late.app)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(stream.app, name="stream")

@@ -91,11 +91,13 @@ def _step(text: str) -> None:
 def _close(settings: "Settings", first: date, last: date, seconds: float) -> None:
     """Print what landed, how long the phases took, and what to do next."""
     from payments_platform.commands.backfill import phase_times
+    from payments_platform.commands.freshness import lines_of, table_of
     from payments_platform.local import statuses
     from payments_platform.local.home import Home
 
     _out.print(_landed(settings, first, last))
     _out.print(phase_times(settings, last))
+    _out.print(table_of(lines_of(settings, datetime.now(UTC))))
     urls = {it.name: it.address["url"] for it in statuses.status(Home(settings.home)) if "url" in it.address}
     lines = [
         f"Done in {seconds:.0f} s. The servers and the UI stay up.",
