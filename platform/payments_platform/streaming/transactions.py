@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from payments_platform.streaming.dead_letters import DeadLetterWriter
+from payments_platform.streaming.deadline import within
 from payments_platform.streaming.failures import MessagesRefused, TransactionAborted, fenced
 from payments_platform.streaming.outgoing import Outgoing
 from payments_platform.streaming.parts import Parts
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _SECONDS: Final = 10.0
 _TRIES: Final = 6
+# A request gives up by itself after 30 s at most. One that does not is stuck in the client.
+_STUCK_SECONDS: Final = 45.0
 _REFUSALS: Final = frozenset(
     "MSG_SIZE_TOO_LARGE RECORD_LIST_TOO_LARGE INVALID_MSG_SIZE INVALID_RECORD INVALID_TIMESTAMP POLICY_VIOLATION"
     " TOPIC_AUTHORIZATION_FAILED GROUP_AUTHORIZATION_FAILED TRANSACTIONAL_ID_AUTHORIZATION_FAILED".split()
@@ -94,12 +97,13 @@ class KafkaOutlet:
 
         for attempt in range(1, _TRIES + 1):
             try:
-                request()
+                with within(_STUCK_SECONDS, "Kafka is away or its client is stuck: a request of the transaction"):
+                    request()
             except KafkaException as error:
                 reason: KafkaError = error.args[0]
                 if not reason.retriable() or attempt == _TRIES:
                     raise
-                _log.warning("a request of the transaction is repeated: %s", reason.str())
+                _log.warning("Kafka does not answer; a request of the transaction is repeated: %s", reason.str())
             else:
                 return
 
