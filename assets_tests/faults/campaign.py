@@ -25,6 +25,7 @@ from payments_platform.settings import load_settings
 FIRST, LAST = date(2026, 3, 1), date(2026, 3, 2)
 SEED_VARIABLE: Final = "PAYMENTS_FAULT_SEED"
 SEED: Final = int(os.environ.get(SEED_VARIABLE) or random.SystemRandom().randrange(10_000))
+ROUNDS_VARIABLE: Final = "PAYMENTS_FAULT_ROUNDS"
 KILLS: Final = 30
 _DAYS = 2
 _RAW, _CLEAN, _LANDING = (len(of_zone(zone)) for zone in ("raw", "clean", "landing"))

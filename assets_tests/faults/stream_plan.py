@@ -25,7 +25,7 @@ TARGETS: Final = (
 )
 ROUNDS: Final = 6
 # Live traffic never stops; in one round of three a bulk command works beside it.
-_LOADS: Final[tuple[Load, ...]] = ("traffic", "load", "traffic", "traffic", "simulate", "traffic")
+_LOADS: Final[tuple[Load, ...]] = ("traffic", "load", "simulate", "traffic", "traffic", "traffic")
 _OVERLAPPING: Final = 0.3
 
 

@@ -1,8 +1,10 @@
 """Every process of the speed layer is killed under load: nothing is lost, doubled, out of order, or invented.
 
-A failure's output names its seed; ``PAYMENTS_FAULT_SEED=… make test-stream-faults`` replays its plan.
+A failure's output names its seed; ``PAYMENTS_FAULT_SEED=… make test-stream-faults`` replays its plan, and
+``PAYMENTS_FAULT_ROUNDS=3`` does half of the kills.
 """
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from assets_tests.faults import stream_plants
-from assets_tests.faults.campaign import SEED, SEED_VARIABLE
+from assets_tests.faults.campaign import ROUNDS_VARIABLE, SEED, SEED_VARIABLE
 from assets_tests.faults.stream_checker import Verdict, settled, topics
 from assets_tests.faults.stream_layer import SpeedLayer, running
 from assets_tests.faults.stream_plan import ROUNDS, TARGETS, Kill, hurried, plan
@@ -75,7 +77,8 @@ def test_every_kind_of_process_killed_once_under_traffic_loses_nothing(layer: Sp
 def test_all_kills_under_traffic_and_bulk_loads_lose_nothing(
     layer: SpeedLayer, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    report = killed_under_load(layer, plan(SEED), 320, tmp_path)
+    rounds = int(os.environ.get(ROUNDS_VARIABLE) or ROUNDS)
+    report = killed_under_load(layer, plan(SEED, rounds), 320, tmp_path)
     report.publish(request.config)
     assert report.rate >= 300
     assert report.bulk_done > 0

@@ -22,6 +22,7 @@ from assets_tests.fakes.changes import (
     messages,
     payment,
 )
+from payments_platform.streaming.dead_letters import KEPT_BYTES
 from payments_platform.streaming.failures import TransactionAborted
 from payments_platform.streaming.metrics import WorkerMetrics
 from payments_platform.streaming.positions import Positions
@@ -178,7 +179,7 @@ def test_what_cannot_be_read_or_may_not_follow_is_a_dead_letter_and_the_rest_goe
 def test_an_event_too_large_for_a_message_is_a_dead_letter_and_its_neighbours_are_told() -> None:
     """Refused by the broker instead, it would undo its whole batch, for ever."""
     bench = Bench(customer(), merchant())
-    huge, large = payment(2, description="x" * 950_000), payment(3, description="x" * 500_000)
+    huge, large = payment(2, description="x" * KEPT_BYTES), payment(3, description="x" * 2_000_000)
     bench.handle(changed(payment(1)), changed(huge), changed(large))
     told = [state(event)[0] for event in bench.outlet.values(ANALYTICS_TRANSACTIONS)]
     assert told == ["txn_1", "txn_3"]

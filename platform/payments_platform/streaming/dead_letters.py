@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from payments_platform.contracts.dead_letters import Fault
+from payments_platform.contracts.streams import LARGEST_CHANGE
 from payments_platform.streaming.events import REFUSAL
 from payments_platform.streaming.ndjson import NO_OBJECT
 from payments_platform.vocabulary import dead_letters
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
 
 FAULT: Final = "fault"
-# A larger value stays behind, and the letter says how large it was: a producer refuses more than 1 000 000 bytes in
-# all, and inside a transaction that refusal would cost the whole batch.
-KEPT_BYTES: Final = 900_000
+# A larger value stays behind, and the letter says how large it was: a topic refuses more, and inside a transaction that
+# refusal would cost the whole batch. Capture sends no larger change, so every change is kept whole.
+KEPT_BYTES: Final = LARGEST_CHANGE
 # A message that was written again names the letter it comes from; for people who look at the topic.
 REPLAY_OF: Final = "replay.of"
 _LEFT_OUT: Final = "left_out_bytes"
