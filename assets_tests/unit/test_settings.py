@@ -1,6 +1,7 @@
 """Settings: unknown environments are refused, everything else is named at its first use."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,8 @@ PAIRS = [(server, role) for server, roles in POSTGRES_LOGINS.items() for role in
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Each test starts from no variable at all and an empty folder."""
-    for name in ("ENVIRONMENT", "HOME", "WAREHOUSE_PATH", "LAKE_ROOT", "FIRST_PARTITION", "EPOCH"):
-        monkeypatch.delenv(f"PAYMENTS_{name}", raising=False)
+    for name in [name for name in os.environ if name.startswith("PAYMENTS_")]:
+        monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
 
