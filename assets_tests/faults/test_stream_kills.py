@@ -1,7 +1,7 @@
 """Every process of the speed layer is killed under load: nothing is lost, doubled, out of order, or invented.
 
 A failure's output names its seed; ``PAYMENTS_FAULT_SEED=… make test-stream-faults`` replays its plan, and
-``PAYMENTS_FAULT_ROUNDS=3`` does half of the kills.
+``PAYMENTS_FAULT_ROUNDS=1`` does a sixth of the kills, those without bulk loads.
 """
 
 import os
@@ -81,7 +81,7 @@ def test_all_kills_under_traffic_and_bulk_loads_lose_nothing(
     report = killed_under_load(layer, plan(SEED, rounds), 320, tmp_path)
     report.publish(request.config)
     assert report.rate >= 300
-    assert report.bulk_done > 0
+    assert report.bulk_done > 0 or rounds == 1
     assert_whole(report.verdicts)
 
 

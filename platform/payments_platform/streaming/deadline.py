@@ -1,10 +1,6 @@
 """A call of a Kafka client that never returns ends its process: the supervisor starts it anew, from what was committed.
 
 Belongs here: the stopwatch and the end. Does not: which calls are watched and for how long (transactions.py).
-
-librdkafka's send_offsets_to_transaction can wait for ever, past its own timeout, when the group's coordinator was away
-(librdkafka issue 5456; seen after a broker had been stopped for 20 s: the worker stood still, alive, without a word).
-Nothing else can end a call that stands still in a library, and a worker may be killed at any point.
 """
 
 import logging
@@ -20,7 +16,12 @@ End = Callable[[str], None]
 
 
 def end_process(what: str) -> None:
-    """Leave at once, as a kill would: an orderly end would wait for the same client."""
+    """Leave at once, as a kill would: an orderly end would wait for the same client.
+
+    librdkafka's send_offsets_to_transaction can wait for ever, past its own timeout, when the group's coordinator was
+    away (its issue 5456). Seen after a broker had been stopped for 20 s: the worker stood still, alive, without a word.
+    Nothing else can end a call that stands still in a library, and a worker may be killed at any point.
+    """
     _log.critical("%s. The worker ends itself; started again, it goes on from what was committed.", what)
     logging.shutdown()
     os._exit(_CODE)
