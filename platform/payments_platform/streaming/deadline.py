@@ -19,8 +19,8 @@ def end_process(what: str) -> None:
     """Leave at once, as a kill would: an orderly end would wait for the same client.
 
     librdkafka's send_offsets_to_transaction can wait for ever, past its own timeout, when the group's coordinator was
-    away, a known fault of version 2.16. Seen after a broker had been stopped for 20 s: the worker stood still, alive, without a word.
-    Nothing else can end a call that stands still in a library, and a worker may be killed at any point.
+    away: a known fault of version 2.16. Seen after a broker had been stopped for 20 s: the worker stood still, alive,
+    without a word. Nothing else can end a call that stands still in a library, and a worker may be killed at any point.
     """
     _log.critical("%s. The worker ends itself; started again, it goes on from what was committed.", what)
     logging.shutdown()
