@@ -4,11 +4,12 @@ Belongs here: digests of every model after different ways to the same landing ta
 hold (test_scd2).
 """
 
-import multiprocessing
 import random
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date, timedelta
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import polars as pl
@@ -52,8 +53,8 @@ def rebuilt(folder: Path, world: World, *, seed: int, loaders: int = 1) -> Wareh
     if loaders == 1:
         land_days(box, world, order)
     else:
-        with multiprocessing.get_context("spawn").Pool(loaders) as pool:
-            pool.map(partial(load_share, folder, world), shares)
+        with ProcessPoolExecutor(loaders, mp_context=get_context("spawn")) as pool:
+            list(pool.map(partial(load_share, folder, world), shares))
     box.dbt("build", "--exclude-resource-type", "unit_test")
     return box
 

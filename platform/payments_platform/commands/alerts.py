@@ -11,12 +11,11 @@ from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from payments_platform.commands.live import stopped_by_signals
-from payments_platform.commands.printing import Format
+from payments_platform.commands.printing import Format, wide
 from payments_platform.commands.saying import say
 from payments_platform.errors import ExplainedError
 
@@ -55,7 +54,7 @@ def list_open(*, output: _Format = Format.TABLE) -> None:
         page, since = f"docs/runbooks/{alert.rule}.md", f"{alert.since:%Y-%m-%d %H:%M}"
         table.add_row(str(alert.severity), alert.rule, Text(f"{alert.subject}\n{alert.text}"), since, alert.owner, page)
     if memory.open_alerts:
-        _wide().print(table)
+        wide().print(table)
     evaluated = f"{memory.evaluated_at:%Y-%m-%d %H:%M:%S} UTC" if memory.evaluated_at else "never"
     say(f"{len(memory.open_alerts)} open. Evaluated last: {evaluated}.")
     if waiting:
@@ -82,7 +81,7 @@ def messages(
         it = entry.message
         made, title = f"{entry.created_at:%Y-%m-%d %H:%M:%S}", Text(it.title)
         table.add_row(made, it.channel, it.kind, title, entry.outcome, f"{entry.attempts}", Text(entry.error))
-    _wide().print(table)
+    wide().print(table)
 
 
 @app.command("test")
@@ -133,7 +132,7 @@ def rules(*, output: _Format = Format.TABLE) -> None:
     for rule in RULES:
         levels = [f"{it.severity}: {it.threshold:g} {rule.unit}{_lasting(it.holds_for)}" for it in rule.levels]
         table.add_row(rule.name, rule.says, "\n".join(levels), rule.owner, rule.runbook)
-    _wide().print(table)
+    wide().print(table)
 
 
 def _lasting(span: timedelta) -> str:
@@ -192,7 +191,3 @@ def _graph() -> Any:  # noqa: ANN401 - a RepositoryDefinition; commands import n
     from payments_platform.definitions import defs
 
     return defs.get_repository_def()
-
-
-def _wide() -> Console:
-    return Console(highlight=False, width=None if Console().is_terminal else 200)
