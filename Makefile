@@ -111,7 +111,7 @@ bench-freshness: setup ## Time a tick of the freshness and the alert sensors ove
 test-faults: setup ## Kill at 30 seeded points, fill the disk, stop the replica …: print what the next run made of it
 	$(PYTEST) -m "faults" assets_tests/faults/test_kills.py assets_tests/faults/test_misfortunes.py $(ARGS)
 
-bench-stream: setup ## Time payments from their commit to each store at 500 and 5 000 a second, then at rising rates
+bench-stream: setup ## Time payments from commit to each store: 500 a second, rising rates, 5 000 a second
 	@$(VENV)/python -m benchmarks.bench_stream $(ARGS)
 
 test-stream-faults: setup ## Kill every process of the speed layer at seeded points under load; write what came of it

@@ -1,4 +1,5 @@
 import de.bwaldvogel.mongo.MongoBackend;
+import de.bwaldvogel.mongo.MongoDatabase;
 import de.bwaldvogel.mongo.MongoServer;
 import de.bwaldvogel.mongo.MongoVersion;
 import de.bwaldvogel.mongo.backend.h2.H2Backend;
@@ -14,12 +15,22 @@ import org.h2.mvstore.MVStore;
  * every command is committed to the file before its answer leaves. Compiled and started by mongodb.py.
  */
 public final class WireServer {
+    /** Rewriting fuller parts of the file than this costs more than the room that it frees. Percent. */
+    private static final int FILL_RATE = 50;
+    /** Documents kept in memory, in megabytes: about a quarter of the heap that mongodb.py gives. */
+    private static final int CACHE_MB = 96;
+
     /** pymongo asks for wire version 9, which is MongoDB 4.4's; nothing newer is claimed than what is there. */
     private record Version(List<Integer> getVersionArray, int getWireVersion) implements MongoVersion {}
 
     public static void main(String[] words) {
-        MVStore store = new MVStore.Builder().fileName(words[0]).open();
-        H2Backend backend = new H2Backend(store);
+        MVStore store = new MVStore.Builder().fileName(words[0]).cacheSize(CACHE_MB).autoCompactFillRate(FILL_RATE).open();
+        H2Backend backend = new H2Backend(store) {
+            @Override
+            protected MongoDatabase openOrCreateDatabase(String name) {
+                return BsonDatabase.open(name, getMvStore(), getCursorRegistry());
+            }
+        };
         backend.version(new Version(List.of(4, 4, 0), 9));
         MongoServer server = new MongoServer(committed(backend, store));
         Runtime.getRuntime().addShutdownHook(new Thread(server::shutdown));

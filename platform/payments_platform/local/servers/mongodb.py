@@ -19,8 +19,8 @@ from payments_platform.local.ports import is_open
 from payments_platform.local.service import NotReady, Program, Site
 
 _BUNDLE, _COMPILER = "mongodb", "ecj"
-_SOURCE = Path(__file__).with_name("WireServer.java")
-_MAIN = _SOURCE.stem
+_MAIN = "WireServer"
+_SOURCES = tuple(Path(__file__).with_name(f"{name}.java") for name in (_MAIN, "BsonDatabase"))
 _HEAP_MB = 384
 _SECONDS = 5
 
@@ -60,7 +60,7 @@ class MongoDB:
         end_orphans(lambda words: _MAIN in words and str(self._file(site)) in words)
 
     def _file(self, site: Site) -> Path:
-        return site.home.data / self.name / "store.mv"
+        return site.home.data / self.name / "documents.mv"
 
 
 MONGODB = MongoDB()
@@ -79,8 +79,8 @@ def check_documents(uri: str) -> None:
 
 
 def _classes(site: Site) -> Path:
-    """Where the compiled launcher lies; another source lies elsewhere, so a running server is restarted for it."""
-    digest = hashlib.sha256(_SOURCE.read_bytes()).hexdigest()[:12]
+    """Where the compiled launcher lies; other sources lie elsewhere, so a running server is restarted for them."""
+    digest = hashlib.sha256(b"".join(source.read_bytes() for source in _SOURCES)).hexdigest()[:12]
     return site.home.run / f"wire-server-{digest}"
 
 
@@ -98,10 +98,10 @@ def _compile(site: Site) -> bool:
     class_path = ":".join(str(libraries / pin.file) for pin in files_of(_BUNDLE))
     command = [
         str(java.runtime().program), "-jar", str(compiler), "-17", "-proc:none", "-nowarn", "-d", str(partial),
-        "-classpath", class_path, str(_SOURCE),
+        "-classpath", class_path, *map(str, _SOURCES),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode != 0:
-        raise StackError(f"{_SOURCE.name} does not compile: {done.stderr.strip()}", "payments doctor")
+        raise StackError(f"{_MAIN}.java does not compile: {done.stderr.strip()}", "payments doctor")
     partial.rename(_classes(site))
     return True
