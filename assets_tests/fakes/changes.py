@@ -17,7 +17,7 @@ from payments_platform.streaming.messages import MESSAGES
 from payments_platform.streaming.outgoing import Outgoing
 from payments_platform.streaming.positions import Partition, Positions
 from payments_platform.streaming.processing import held
-from payments_platform.streaming.progress import Remembered
+from payments_platform.streaming.processor import Remembered
 from payments_platform.vocabulary import STATE_COUNTERS, STATE_PARTIALS, dead_letters, topic
 
 Row = dict[str, Any]

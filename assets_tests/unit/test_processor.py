@@ -1,7 +1,5 @@
 """The processor: each change told once in effect, whole in the end, whatever order, repetition or kill."""
 
-from collections.abc import Callable
-from concurrent.futures import Executor, Future
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -41,27 +39,10 @@ from payments_platform.vocabulary import (
 Change = tuple[bytes | None, bytes | None]
 
 
-class Behind(Executor):
-    """Writes when the result is asked for: the longest that a transaction can be on its way."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: object, **kwargs: object) -> "Future[Any]":
-        return _Later(lambda: fn(*args, **kwargs))
-
-
-class _Later(Future[Any]):
-    def __init__(self, write: Callable[[], Any]) -> None:
-        super().__init__()
-        self.write = write
-
-    def result(self, timeout: float | None = None) -> object:
-        return self.write()
-
-
 class Bench:
     """A processor between a feed and topics in memory; ``restart`` puts a new one in its place."""
 
-    def __init__(self, *known: Row, executor: Executor | None = None) -> None:
-        self.executor = executor
+    def __init__(self, *known: Row) -> None:
         self.feed, self.outlet, self.registry = MemoryFeed(), MemoryOutlet(), CollectorRegistry()
         self.now = NOON + timedelta(minutes=1)
         self.dimensions: list[Any] = []
@@ -77,7 +58,7 @@ class Bench:
         self.feed, self.registry = MemoryFeed(), CollectorRegistry()
         self.feed.come(*self.dimensions)
         metrics = WorkerMetrics("processor", self.registry)
-        self.processor = Processor(self.feed, self.outlet, self.outlet, metrics, self._clock, executor=self.executor)
+        self.processor = Processor(self.feed, self.outlet, self.outlet, metrics, self._clock)
         self.start = self.processor.start([(PAYMENTS, 0)])
 
     def read_from(self) -> int:
@@ -232,37 +213,6 @@ def test_a_batch_that_is_undone_is_told_once_when_it_is_handled_again() -> None:
 
 
 @pytest.mark.row("Y2")
-def test_a_batch_that_is_undone_while_the_next_is_worked_on_is_told_once_with_it() -> None:
-    """Its messages are not the loop's any more: nobody else would bring them back."""
-    bench = Bench(merchant(), executor=Behind())
-    bench.handle(changed(payment(1)))
-    assert bench.outlet.log == []
-    bench.outlet.failures = [TransactionAborted("undone")]
-    with pytest.raises(TransactionAborted):
-        bench.handle(changed(payment(2, customer_id="cus_2")), first=1)
-    bench.learn(customer("cus_2"))
-    bench.handle(changed(payment(2, customer_id="cus_2")), first=1)
-    bench.processor.drain([(PAYMENTS, 0)])
-    told = [state(event) for event in bench.outlet.values(ANALYTICS_TRANSACTIONS)]
-    assert told == [("txn_1", 1, 0), ("txn_2", 1, 1)]
-    assert bench.outlet.committed == {(PAYMENTS, 0): 2}
-    assert sum(one["changes"] for one in bench.outlet.values(OPS_METRICS)) == 2
-
-
-@pytest.mark.row("Y2")
-def test_what_is_undone_of_a_partition_that_left_is_its_next_owners() -> None:
-    bench = Bench(merchant(), customer(), executor=Behind())
-    other = messages([changed(payment(2))], partition=3)
-    bench.processor.handle(pl.concat([messages([changed(payment(1))]), other]))
-    bench.outlet.failures = [TransactionAborted("undone")]
-    bench.processor.forget([(PAYMENTS, 0)])
-    bench.wait()
-    bench.processor.drain([(PAYMENTS, 3)])
-    assert [event["transaction_id"] for event in bench.outlet.values(ANALYTICS_TRANSACTIONS)] == ["txn_2"]
-    assert bench.outlet.committed == {(PAYMENTS, 3): 1}
-
-
-@pytest.mark.row("Y2")
 def test_counters_that_were_not_written_are_counted_again_without_telling_the_events_again() -> None:
     bench = Bench(customer(), merchant())
     bench.handle(changed(payment(1)))
@@ -321,7 +271,6 @@ STRAIGHT = told_straight()
     size=st.integers(1, 6),
     kills=st.sets(st.integers(0, 12), max_size=4),
     aborts=st.sets(st.integers(0, 12), max_size=4),
-    executor=st.sampled_from([None, Behind()]),
 )
 def test_shuffled_repeated_delayed_and_killed_the_last_events_are_the_same(
     order: list[Change],
@@ -331,11 +280,10 @@ def test_shuffled_repeated_delayed_and_killed_the_last_events_are_the_same(
     size: int,
     kills: set[int],
     aborts: set[int],
-    executor: Executor | None,
 ) -> None:
     topic = [*order, *(order[place] for place in again)]
     due = sorted(zip(moments, range(3), strict=True))
-    bench, round_, place = Bench(executor=executor), 0, 0
+    bench, round_, place = Bench(), 0, 0
     while place < len(topic) or due:
         for _, which in [one for one in due if one[0] <= round_]:
             bench.learn(dimensions[which])
@@ -358,7 +306,6 @@ def test_shuffled_repeated_delayed_and_killed_the_last_events_are_the_same(
         bench.outlet.after = []
         round_ += 1
     bench.wait()
-    bench.processor.drain([(PAYMENTS, 0)])
     assert final(bench.outlet) == STRAIGHT
     changes = sum(1 for _, value in topic if value is not None)
     assert changes <= len(bench.outlet.values(ANALYTICS_TRANSACTIONS)) <= 2 * changes

@@ -4,7 +4,6 @@ Belongs here: putting it together. Does not: what it does (processor.py).
 """
 
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -16,8 +15,7 @@ from payments_platform.streaming import counter_state, partials
 from payments_platform.streaming.dimension_feed import KafkaFeed
 from payments_platform.streaming.events import decode
 from payments_platform.streaming.positions import Partition
-from payments_platform.streaming.processor import Processor
-from payments_platform.streaming.progress import Remembered
+from payments_platform.streaming.processor import Processor, Remembered
 from payments_platform.streaming.restore import read_to_end
 from payments_platform.streaming.source import KafkaSource, Pace
 from payments_platform.streaming.transactions import KafkaOutlet
@@ -98,7 +96,6 @@ def processor(setting: Setting) -> Job:
             setting.metrics,
             lambda: datetime.now(UTC),
             setting.parts,
-            ThreadPoolExecutor(1, "writes"),
         )
 
     return Job((TOPIC,), handler, Pace(batch=20_000), CONSUMER)

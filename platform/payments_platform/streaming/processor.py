@@ -6,18 +6,18 @@ Belongs here: the order of the steps, and what is taken over when the transactio
 
 import logging
 from collections.abc import Callable, Collection
-from concurrent.futures import Executor
-from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 import polars as pl
 
+from payments_platform.contracts.counters import Drift
 from payments_platform.contracts.streams import CUSTOMER_COLUMNS, FULL, MERCHANT_COLUMNS
 from payments_platform.streaming import partials
+from payments_platform.streaming.counter_state import Restored
 from payments_platform.streaming.dead_letters import FAULT
-from payments_platform.streaming.dimension_feed import Feed, apply
+from payments_platform.streaming.dimension_feed import REFUSED, Feed, apply
 from payments_platform.streaming.dimensions import Dimension
 from payments_platform.streaming.drift import announcement, drift_of
 from payments_platform.streaming.enrich import enrich, join, mask
@@ -25,13 +25,13 @@ from payments_platform.streaming.envelope import decode
 from payments_platform.streaming.handler import Handler
 from payments_platform.streaming.messages import MESSAGES
 from payments_platform.streaming.metrics import WorkerMetrics
-from payments_platform.streaming.outgoing import Outlet
+from payments_platform.streaming.outgoing import Outgoing, Outlet
 from payments_platform.streaming.oversize import split as fit
 from payments_platform.streaming.parts import Parts
-from payments_platform.streaming.positions import Partition, Positions, ends, without
-from payments_platform.streaming.progress import Known, Memory, Pending, Step
+from payments_platform.streaming.positions import Partition, Positions, ends
 from payments_platform.streaming.route import route
 from payments_platform.streaming.shapes import CUSTOMERS, MERCHANTS, TRANSACTIONS
+from payments_platform.streaming.tally import Tally
 from payments_platform.streaming.transitions import split
 
 _log = logging.getLogger(__name__)
@@ -39,12 +39,42 @@ COUNTER_SECONDS: Final = 2.0
 """Counters are written this often: each batch would write most of them again."""
 
 
+@dataclass(frozen=True)
+class Remembered:
+    """What the state topics hold of some partitions, and the input's offsets that belong to it."""
+
+    held: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=partials.HELD))
+    counters: Restored = field(default_factory=Restored)
+    committed: Positions = field(default_factory=dict)
+
+
+class Memory(Protocol):
+    """Where a worker finds what its predecessor left."""
+
+    def recall(self, partitions: Collection[Partition]) -> Remembered:
+        """Read the state of these partitions, as of the input's committed offsets."""
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What one transaction writes, and what is known when it is in effect."""
+
+    outgoing: list[Outgoing]
+    refused: pl.DataFrame
+    positions: Positions
+    held: pl.DataFrame
+    tally: Tally
+    drift: frozenset[Drift]
+    new_drift: frozenset[Drift]
+    fresh: pl.DataFrame
+    is_checkpoint: bool
+
+
 class Processor(Handler):
     """Change messages of payments in, everything that follows from them out.
 
-    Each batch is one transaction with its input offsets. With an executor, which must have one thread, a transaction
-    is written while the next batch is worked on; at most one is. What the worker knows is a value: when a transaction
-    is undone, what was known before it is taken back, and its messages are handled again with the next ones.
+    Each batch is one transaction with its input offsets. What the worker knows of waiting events and counters changes
+    only when that transaction is in effect, so a batch that is undone is simply handled again.
     """
 
     def __init__(
@@ -55,29 +85,34 @@ class Processor(Handler):
         metrics: WorkerMetrics,
         clock: Callable[[], datetime],
         parts: Parts | None = None,
-        executor: Executor | None = None,
     ) -> None:
         self._feed, self._memory, self._outlet, self._metrics = feed, memory, outlet, metrics
-        self._clock, self._parts, self._executor = clock, parts or Parts(), executor
+        self._clock, self._parts = clock, parts or Parts()
         self._customers = Dimension(CUSTOMERS, CUSTOMER_COLUMNS, "customer_")
         self._merchants = Dimension(MERCHANTS, MERCHANT_COLUMNS, "merchant_")
         self._is_loaded = False
-        self._known = Known()
-        self._pending: Pending | None = None
-        self._undone = pl.DataFrame(schema=MESSAGES)
+        self._held = pl.DataFrame(schema=partials.HELD)
+        self._tally = Tally.of(Restored())
+        self._committed: dict[int, int] = {}
+        self._came: tuple[set[str], set[str]] = (set(), set())
+        self._refused = pl.DataFrame(schema=REFUSED)
+        self._drift: frozenset[Drift] = frozenset()
         self._next_counters = clock()
 
     def start(self, partitions: Collection[Partition]) -> Positions:
         """Take up the predecessor's state; begin at the last checkpoint of the counters, to count from there."""
-        self._settle_later()
         if not self._is_loaded:
             self._learn(self._feed.load())
             self._is_loaded = True
         remembered = self._memory.recall(partitions)
-        self._known = self._known.joined(remembered)
+        self._held = pl.concat([self._held, remembered.held])
+        self._tally = self._tally.joined(Tally.of(remembered.counters))
+        self._committed |= {number: offset for (_, number), offset in remembered.committed.items()}
+        # Whoever waits may have been completed while nobody held the partition.
+        self._came[0].update(remembered.held["customer_id"])
         points = remembered.counters.checkpoints
         return {
-            (name, number): min(points[number].offset, self._known.committed.get(number, points[number].offset))
+            (name, number): min(points[number].offset, self._committed.get(number, points[number].offset))
             for name, number in partitions
             if number in points
         }
@@ -89,96 +124,63 @@ class Processor(Handler):
 
     def tick(self) -> Positions:
         self._learn(self._feed.poll())
-        if self._pending is not None and self._pending.written.done():
-            self._settle()
-        known = self._known
         if self._ready().is_empty():
-            self._known = known = replace(known, customers=frozenset(), merchants=frozenset())
-        is_told = known.refused.is_empty() and self._undone.is_empty()
-        if known.customers or known.merchants or not is_told or (known.tally.since and self._is_due()):
+            self._came = (set(), set())
+        if any(self._came) or not self._refused.is_empty() or (self._tally.since and self._is_due()):
             self._do(pl.DataFrame(schema=MESSAGES))
-        self._metrics.partials(self._known.held["processed_at"], self._clock())
+        self._metrics.partials(self._held["processed_at"], self._clock())
         return {}
 
     def drain(self, partitions: Collection[Partition]) -> Positions:  # noqa: ARG002 - all are written at once
         """Leave counters written, so that the next owner need not count again."""
-        self._settle()
-        if self._known.tally.since or not self._undone.is_empty():
+        if self._tally.since:
             self._next_counters = self._clock()
             self._do(pl.DataFrame(schema=MESSAGES))
-            self._settle()
         return {}
 
     def forget(self, partitions: Collection[Partition]) -> None:
-        """Another worker reads what is undone of them."""
-        self._settle_later()
-        self._undone = without(self._undone, partitions)
-        self._known = self._known.without({number for _, number in partitions})
+        numbers = {number for _, number in partitions}
+        self._held = self._held.filter(~pl.col("partition").is_in(numbers))
+        self._tally = self._tally.without(numbers)
+        self._committed = {number: at for number, at in self._committed.items() if number not in numbers}
 
     def close(self) -> None:
-        if self._executor is not None:
-            self._executor.shutdown()
         self._feed.close()
         self._outlet.close()
 
     def _learn(self, messages: pl.DataFrame) -> None:
         if messages.is_empty():
             return
-        (customers, merchants), refused = apply(messages, (self._customers, self._merchants))
-        self._known = self._known.learned(customers, merchants, refused)
+        came, refused = apply(messages, (self._customers, self._merchants))
+        for known, new in zip(self._came, came, strict=True):
+            known.update(new)
+        self._refused = pl.concat([self._refused, refused])
 
     def _is_due(self) -> bool:
         return self._clock() >= self._next_counters
 
     def _ready(self) -> pl.DataFrame:
         """The waiting events that are whole now."""
-        held, customers, merchants = self._known.held, self._known.customers, self._known.merchants
-        if held.is_empty() or not (customers or merchants):
-            return held.clear()
-        candidates = partials.ready(held, set(customers), set(merchants))
+        if self._held.is_empty() or not any(self._came):
+            return self._held.clear()
+        candidates = partials.ready(self._held, *self._came)
         joined = join(candidates, self._customers, self._merchants, self._clock())
         return joined.filter(pl.col("enrichment") == FULL)
 
     def _do(self, messages: pl.DataFrame) -> None:
-        messages = messages if self._undone.is_empty() else pl.concat([self._undone, messages])
         step = self._step(messages)
-        self._settle()
-        if self._executor is None:
-            self._tell(step, self._write(step))
-        else:
-            self._pending = Pending(step, messages, self._known, self._executor.submit(self._write, step))
-        self._known, self._undone = step.after, messages.clear()
+        self._outlet.write(step.outgoing, step.refused, step.positions)
+        self._held, self._tally, self._drift = step.held, step.tally, step.drift
+        self._committed |= {number: offset for (_, number), offset in step.positions.items()}
+        self._came, self._refused = (set(), set()), self._refused.clear()
         if step.is_checkpoint:
             self._next_counters = self._clock() + timedelta(seconds=COUNTER_SECONDS)
+        self._tell(step)
 
-    def _write(self, step: Step) -> datetime:
-        self._outlet.write(step.outgoing, step.refused, step.positions)
-        return self._clock()
-
-    def _settle(self) -> None:
-        """Wait for the transaction that is being written. Raises its error, after which it is as if it never was."""
-        pending, self._pending = self._pending, None
-        if pending is None:
-            return
-        try:
-            written = pending.written.result()
-        except Exception:
-            now = self._known
-            self._known = pending.before.learned(now.customers, now.merchants, now.refused)
-            self._undone = pending.messages
-            raise
-        self._tell(pending.step, written)
-
-    def _settle_later(self) -> None:
-        """Settle where no error can be met: what was undone is written with the next call, which meets it again."""
-        with suppress(Exception):
-            self._settle()
-
-    def _step(self, messages: pl.DataFrame) -> Step:
-        known = self._known
+    def _step(self, messages: pl.DataFrame) -> _Step:
         with self._parts.time("decode"):
             decoded = decode(messages, TRANSACTIONS)
-            new_drift = drift_of(messages, TRANSACTIONS) - known.drift
+            new_drift = drift_of(messages, TRANSACTIONS) - self._drift
             changes, illegal = split(decoded.changes, messages)
         with self._parts.time("mask"):
             masked = mask(self._uncommitted(changes))
@@ -189,7 +191,7 @@ class Processor(Handler):
             late = partials.waiting(fresh)
         with self._parts.time("count"):
             reached = ends(messages)
-            tally = known.tally.counted(changes, {number: offset for (_, number), offset in reached.items()})
+            tally = self._tally.counted(changes, {number: offset for (_, number), offset in reached.items()})
             is_checkpoint = self._is_due() and bool(tally.since)
             tally, counters = tally.checkpoint() if is_checkpoint else (tally, [])
         with self._parts.time("encode"):
@@ -198,28 +200,25 @@ class Processor(Handler):
             outgoing = [*route(events), *partials.kept(late), *partials.deleted(full), *counters]
             if new_drift:
                 outgoing.append(announcement(new_drift))
-        refused = pl.concat([known.refused, self._uncommitted(pl.concat([decoded.refused, illegal, oversize]))])
+        refused = pl.concat([self._refused, self._uncommitted(pl.concat([decoded.refused, illegal, oversize]))])
         positions = {
             (name, number): offset
             for (name, number), offset in reached.items()
-            if offset > known.committed.get(number, 0)
+            if offset > self._committed.get(number, 0)
         }
-        after = Known(
-            held=pl.concat([partials.without(partials.without(known.held, full), late), late]),
-            tally=tally,
-            committed={**known.committed, **{number: offset for (_, number), offset in positions.items()}},
-            drift=known.drift | new_drift,
+        held = pl.concat([partials.without(partials.without(self._held, full), late), late])
+        return _Step(
+            outgoing, refused, positions, held, tally, self._drift | new_drift, new_drift, fresh, is_checkpoint
         )
-        return Step(outgoing, refused, positions, after, new_drift, fresh, is_checkpoint)
 
     def _uncommitted(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Less what is read for the counters alone: it has been told already."""
-        known = rows["partition"].replace_strict(self._known.committed, default=0, return_dtype=pl.Int64)
+        known = rows["partition"].replace_strict(self._committed, default=0, return_dtype=pl.Int64)
         told = rows["offset"] < known
         return rows.filter(~told) if told.any() else rows
 
-    def _tell(self, step: Step, written: datetime) -> None:
-        taken = written - step.fresh["committed_at"]
+    def _tell(self, step: _Step) -> None:
+        taken = self._clock() - step.fresh["committed_at"]
         self._metrics.delay(taken.dt.total_microseconds() / 1e6)
         for fault, count in step.refused.group_by(FAULT).len().iter_rows():
             self._metrics.dead_letters(fault, count)
