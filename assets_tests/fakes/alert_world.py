@@ -220,7 +220,7 @@ FAULTS: dict[str, Fault] = {
     "the extraction is held up": Fault(
         day(5) + 2 * HOUR, day(5) + 5.25 * HOUR, _slack(day(5) + 5 * HOUR), "landing", _ALL
     ),
-    "a stream stands still": _at(6, 12, HOUR, lambda at: _both(at + MINUTE, at + 10 * MINUTE), "stream"),
+    "a stream stands still": _at(6, 12, HOUR, lambda at: _both(at, at + 10 * MINUTE), "stream"),
     "a run dies twice": _at(7, 3, 3 * HOUR, lambda at: _slack(at + HOUR), "run", ()),
     "bad rows above the tolerance": _at(8, 3, 3 * HOUR, lambda at: _slack(at + HOUR), "run", _CHECK),
     "a sensor raises": _at(

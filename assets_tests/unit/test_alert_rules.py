@@ -28,7 +28,7 @@ EDGES: dict[tuple[str, str], tuple[float, float, int]] = {
     ("mart_late", "critical"): (0.99, 1, 0),
     ("dataset_late", "warning"): (0.99, 1, 0),
     ("deadline_at_risk", "warning"): (0.99, 1, 0),
-    ("stream_late", "warning"): (0.99, 1, 60),
+    ("stream_late", "warning"): (0.99, 1, 0),
     ("stream_late", "critical"): (0.99, 1, 600),
     ("run_failed", "warning"): (0.99, 1, 0),
     ("check_failed", "warning"): (0.99, 1, 0),

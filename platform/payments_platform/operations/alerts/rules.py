@@ -102,7 +102,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("deadline_at_risk", "A partition will miss its deadline, for what it needs is missing",
          "data-platform", "freshness", "datasets", (_warning(1),), "the extraction is held up", _NOW),
     Rule("stream_late", "A stream's newest data is older than promised", "data-platform", "freshness", "seconds late",
-         (_warning(1, _minutes(1)), _critical(1, _minutes(10))), "a stream stands still", _minutes(1)),
+         (_warning(1), _critical(1, _minutes(10))), "a stream stands still", _minutes(1)),
     # Runs, checks and what starts them, from Dagster's own records
     Rule("run_failed", "A run failed and its retries are used up", "data-platform", "runs", "runs",
          (_warning(1),), "a run dies twice", _NOW),

@@ -1,7 +1,7 @@
 """From what is known elsewhere to observations: freshness, the alerting path itself.
 
 Belongs here: which rule a state belongs to, its figure, what it waits for. Does not: finding the states; what Dagster
-records (defs/operations/automation_facts.py), the speed layer (stream_sources.py).
+records (run_sources.py), the speed layer (stream_sources.py).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
