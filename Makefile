@@ -25,7 +25,7 @@ FROM ?=
 TO ?=
 ARGS ?=
 
-.PHONY: help setup demo demo-late test test-all lint types format up down reset clean status ui simulate backfill bench-batch bench-oltp bench-freshness bench-stream bench-stream-processor bench-stream-mongodb test-faults test-stream-faults lock pins docs pictures
+.PHONY: help setup demo demo-late test test-all lint types format up down reset clean status ui simulate backfill bench-batch bench-oltp bench-freshness bench-stream bench-stream-processor bench-stream-mongodb test-alert-delay test-faults test-stream-faults lock pins docs pictures
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -42,7 +42,7 @@ $(MANIFEST): $(INSTALLED) $(DBT_SOURCES)
 demo: setup ## A week of payments from PostgreSQL to the star schema, with the UI left running
 	@$(VENV)/payments demo $(ARGS)
 
-demo-late: setup ## Hold a day back, show the alert, build it, show the close; in a home of its own, deleted after (3 min)
+demo-late: setup ## Hold a day back, show the alert, build it, show the close; in a home of its own, deleted after (2 min)
 	@PAYMENTS_DOWNLOADS="$${PAYMENTS_DOWNLOADS:-.local/cache}" PAYMENTS_HOME=.local/demo-late $(VENV)/payments demo-late
 
 test: setup ## Everything that must hold before a commit: style, layers, types, tests (slow ones left out)
@@ -107,6 +107,9 @@ bench-stream-mongodb: setup ## Time the MongoDB sink beside MongoDB's own connec
 
 bench-freshness: setup ## Time a tick of the freshness and the alert sensors over 200 assets x 400 partitions on PostgreSQL
 	@$(VENV)/python -m benchmarks.bench_freshness_tick $(ARGS)
+
+test-alert-delay: setup ## Let a day and a stream become late under Dagster's own daemon; print how long each alert took
+	$(PYTEST) -m slow assets_tests/integration/test_alert_delay.py $(ARGS)
 
 test-faults: setup ## Kill at 30 seeded points, fill the disk, stop the replica …: print what the next run made of it
 	$(PYTEST) -m "faults" assets_tests/faults/test_kills.py assets_tests/faults/test_misfortunes.py $(ARGS)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
@@ -20,9 +21,10 @@ RETRY_AFTER = 17
 
 @dataclass
 class Service:
-    """What a server was told, and the moods of its next answers; after them it is well."""
+    """What a server was told and when, and the moods of its next answers; after them it is well."""
 
     taken: list[dict[str, Any]] = field(default_factory=list)
+    came: list[datetime] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     moods: list[Mood] = field(default_factory=list)
     url: str = ""
@@ -30,6 +32,10 @@ class Service:
 
     def mood(self) -> Mood:
         return self.moods.pop(0) if self.moods else "well"
+
+    def take(self, told: dict[str, Any]) -> None:
+        self.came.append(datetime.now(UTC))
+        self.taken.append(told)
 
 
 def slack_problem(payload: dict[str, Any]) -> str:
@@ -116,7 +122,7 @@ def _slack(service: Service, path: str, body: str) -> _Answer:
     if problem:
         service.refused.append(problem)
         return (200, _JSON, json.dumps({"ok": False, "error": problem})) if is_api else (400, {}, problem)
-    service.taken.append(payload)
+    service.take(payload)
     return (200, _JSON, json.dumps({"ok": True, "ts": "1.0"})) if is_api else (200, {}, "ok")
 
 
@@ -128,7 +134,7 @@ def _pagerduty(service: Service, _: str, body: str) -> _Answer:
     if problem:
         service.refused.append(problem)
         return 400, _JSON, json.dumps({"status": "invalid event", "errors": [problem]})
-    service.taken.append(event)
+    service.take(event)
     return 202, _JSON, json.dumps({"status": "success", "dedup_key": event["dedup_key"]})
 
 
@@ -173,7 +179,7 @@ class _Mail(socketserver.StreamRequestHandler):
             if verb == "DATA":
                 self._say("354 go on")
                 lines = iter(lambda: self.rfile.readline().decode(), ".\r\n")
-                service.taken.append({"text": "".join(lines)})
+                service.take({"text": "".join(lines)})
                 self._say("250 taken")
             elif verb == "MAIL":
                 mood = service.mood()

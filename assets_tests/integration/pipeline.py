@@ -118,6 +118,17 @@ class Platform:
         return self.lake.scan(dataset(name), day).collect()
 
 
+class OfTheStack(Platform):
+    """The lake and the warehouse that the stack's own services use."""
+
+    @property
+    def warehouse(self) -> DuckDBWarehouse:
+        return DuckDBWarehouse(self.stack.settings.warehouse_path)
+
+    def variables(self, **more: str) -> dict[str, str]:
+        return {"PAYMENTS_HOME": str(self.stack.home), "PAYMENTS_ENVIRONMENT": "test", **more}
+
+
 @contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Variables that are as before afterwards, those that a command exports too."""

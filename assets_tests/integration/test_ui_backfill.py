@@ -18,7 +18,7 @@ import dagster as dg
 import pytest
 
 from assets_tests.conftest import PROJECT, Stack
-from assets_tests.integration.pipeline import Platform, days, environment
+from assets_tests.integration.pipeline import OfTheStack, Platform, days, environment
 from payments_platform.clients.dagster import instance_of
 from payments_platform.contracts.catalogue import of_zone
 from payments_platform.definitions import defs
@@ -28,7 +28,6 @@ from payments_platform.local.home import Home
 from payments_platform.local.request import Request
 from payments_platform.settings import load_settings
 from payments_platform.vocabulary import LAKE_ZONES
-from payments_platform.warehouse.duckdb import DuckDBWarehouse
 
 pytestmark = [
     pytest.mark.integration,
@@ -44,17 +43,6 @@ BACKFILL_TAG: Final = "dagster/backfill"
 LAUNCH: Final = """mutation Launch($backfillParams: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $backfillParams) {
     __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
-
-
-class OfTheStack(Platform):
-    """The lake and the warehouse that the stack's own services use."""
-
-    @property
-    def warehouse(self) -> DuckDBWarehouse:
-        return DuckDBWarehouse(self.stack.settings.warehouse_path)
-
-    def variables(self, **more: str) -> dict[str, str]:
-        return {"PAYMENTS_HOME": str(self.stack.home), "PAYMENTS_ENVIRONMENT": "test", **more}
 
 
 @pytest.fixture(scope="module")
