@@ -21,6 +21,7 @@ from payments_platform.contracts.due import Due
 from payments_platform.contracts.sample import sample
 from payments_platform.definitions import defs
 from payments_platform.defs import jobs
+from payments_platform.defs._platform.at_work import DayAtWork, refuse_at_work
 from payments_platform.defs._platform.job_facts import reach_of
 from payments_platform.defs._platform.partitions import RANGE_END, RANGE_START, SINGLE
 from payments_platform.defs.job_schedules import GRACE, automations, partition_of
@@ -156,6 +157,28 @@ def test_a_backfill_of_the_same_datasets_counts_as_work_on_the_day(instance: dg.
     tags = {RANGE_START: "2025-03-28", RANGE_END: "2025-03-29"}
     instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
     assert shown(looked(instance, lake, TEN[:-3])) == [("2025-03-27", "2025-03-27")]
+
+
+@pytest.mark.row("R1")
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])
+def test_a_person_is_refused_a_day_that_a_run_is_at_work_on(
+    instance: dg.DagsterInstance, status: dg.DagsterRunStatus
+) -> None:
+    """Two runs of a day would take turns at its files, and each would check what the other wrote."""
+    run_of(instance, status, dagster_partition="2025-03-29")
+    around = {RANGE_START: "2025-03-01", RANGE_END: "2025-03-31"}
+    for job, tags in (("daily_oltp_to_dwh", {SINGLE: "2025-03-29"}), ("lake_to_landing", around)):
+        with pytest.raises(DayAtWork, match=r"2025-03-29 is being built by run .* of daily_oltp_to_dwh"):
+            refuse_at_work(instance, REPOSITORY, job, tags)
+
+
+@pytest.mark.row("R1")
+def test_a_person_builds_another_day_other_assets_and_a_day_whose_run_has_ended(instance: dg.DagsterInstance) -> None:
+    run_of(instance, dg.DagsterRunStatus.STARTED, dagster_partition="2025-03-29")
+    run_of(instance, dg.DagsterRunStatus.FAILURE, dagster_partition="2025-03-28")
+    refuse_at_work(instance, REPOSITORY, "daily_oltp_to_dwh", {SINGLE: "2025-03-28"})
+    refuse_at_work(instance, REPOSITORY, "platform_figures", {SINGLE: "2025-03-29"})
+    refuse_at_work(instance, REPOSITORY, "warehouse_models", {})
 
 
 @pytest.mark.row("R1")

@@ -12,16 +12,19 @@ from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from pydantic import SecretStr
 
 from assets_tests.conftest import Stack
-from assets_tests.integration.pipeline import Platform, administrator, fresh_source
+from assets_tests.integration.pipeline import Platform, administrator, environment, fresh_source
 from payments_platform.batch import cut
+from payments_platform.clients.dagster import records_of
 from payments_platform.clients.postgres import PostgresAddress
 from payments_platform.contracts.catalogue import dataset
+from payments_platform.definitions import defs
 from payments_platform.defs._platform import resources
-from payments_platform.settings import PostgresRole, PostgresServer, Settings
+from payments_platform.settings import PostgresRole, PostgresServer, Settings, load_settings
 from payments_platform.warehouse.duckdb import DuckDBWarehouse
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -202,3 +205,15 @@ def test_a_warehouse_in_use_is_waited_for_and_said_so(platform: Platform, monkey
             holder.kill()
         assert f"process {holder.pid} has kept the warehouse" in text
         assert "Wait for it to end, then try again" in text
+
+
+@pytest.mark.row("R1")
+def test_a_day_that_another_run_builds_is_refused(platform: Platform) -> None:
+    """The schedule's run of two o'clock may be at work when a person types."""
+    job, tags = defs.resolve_job_def("daily_oltp_to_dwh"), {"dagster/partition": str(DAY)}
+    with environment(platform.variables()), records_of(load_settings()) as instance:
+        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
+        try:
+            assert f"{DAY} is being built by run {run.run_id[:8]} of daily_oltp_to_dwh" in refusal(platform)
+        finally:
+            instance.delete_run(run.run_id)

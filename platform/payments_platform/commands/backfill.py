@@ -121,6 +121,7 @@ def _run_all(runs: "list[tuple[str, str, Tags]]") -> None:
     from payments_platform.clients.dagster import instance_of, run_job
     from payments_platform.clients.postgres import connect
     from payments_platform.definitions import defs
+    from payments_platform.defs._platform.at_work import refuse_at_work
     from payments_platform.settings import load_settings
 
     console, problems = Console(stderr=True, highlight=False), list[str]()
@@ -131,6 +132,7 @@ def _run_all(runs: "list[tuple[str, str, Tags]]") -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with instance_of(settings) as instance, log.open("a") as output, redirect_stdout(output):
         for label, job, tags in runs:
+            refuse_at_work(instance, defs.get_repository_def(), job, tags)
             started = monotonic()
             with console.status(f"{label}: {job}"):
                 outcome = run_job(defs, job, instance, tags)

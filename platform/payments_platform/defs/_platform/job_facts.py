@@ -4,7 +4,6 @@ Belongs here: reading the graph, the instance and the record of landings. Does n
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -14,6 +13,7 @@ import dagster as dg
 from payments_platform.contracts.catalogue import DATASETS, of_zone
 from payments_platform.contracts.dataset import Dataset
 from payments_platform.contracts.due import Due
+from payments_platform.defs._platform.at_work import at_work_on, made_by
 from payments_platform.defs._platform.partitions import RANGE_END, RANGE_START, SINGLE
 from payments_platform.lake.partitions import Lake
 from payments_platform.operations.due_runs import Attempt, RunState, Work, begun
@@ -24,14 +24,6 @@ from payments_platform.settings import load_settings
 from payments_platform.vocabulary import DBT_ZONES, LAKE_ZONES, days_between
 from payments_platform.warehouse.protocol import Warehouse
 
-_UNDER_WAY: Final = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.MANAGED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 _OVER: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 # Their partitions are there when a manifest or the warehouse's record says so; of others a run's success says it.
 _RECORDED: Final = frozenset({*LAKE_ZONES, *DBT_ZONES, "landing"})
@@ -48,7 +40,7 @@ class Reach:
 def reach_of(repository: dg.RepositoryDefinition, job_name: str) -> Reach:
     """What a job makes and reads, by the graph: nobody has to keep a list of what a job waits for."""
     graph = repository.asset_graph
-    made = _made_by(repository, job_name)
+    made = made_by(repository, job_name)
     read = {parent for key in made for parent in graph.get(key).parent_keys} - made
     return Reach(tuple(_due_datasets(made)), tuple(_due_datasets(read)))
 
@@ -95,22 +87,11 @@ def attempts_of(
 
     Beside each, whether it succeeded.
     """
-    made = _made_by(repository, terms.name)
-    active = instance.get_run_records(filters=dg.RunsFilter(statuses=_UNDER_WAY))
+    # Asked first: a run that ends meanwhile is found twice, and not missed.
+    active = list(at_work_on(instance, repository, made_by(repository, terms.name)))
     since = now - LOOKBACK - timedelta(days=31)
     over = instance.get_run_records(filters=dg.RunsFilter(job_name=terms.name, statuses=_OVER, updated_after=since))
-    relevant = [it for it in active if _makes_any(repository, it.dagster_run, made)]
-    return [(_attempt(terms, it), it.dagster_run.is_success) for it in (*relevant, *over)]
-
-
-def _makes_any(repository: dg.RepositoryDefinition, run: dg.DagsterRun, made: AbstractSet[dg.AssetKey]) -> bool:
-    if run.asset_selection is not None:
-        return bool(run.asset_selection & made)
-    return repository.has_job(run.job_name) and bool(_made_by(repository, run.job_name) & made)
-
-
-def _made_by(repository: dg.RepositoryDefinition, job_name: str) -> frozenset[dg.AssetKey]:
-    return frozenset(repository.get_job(job_name).asset_layer.executable_asset_keys)
+    return [(_attempt(terms, it), it.dagster_run.is_success) for it in (*active, *over)]
 
 
 def _attempt(terms: JobTerms, record: Any) -> Attempt:  # noqa: ANN401 - RunRecord, which Dagster exports not
