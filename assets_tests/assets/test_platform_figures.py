@@ -100,6 +100,19 @@ def test_the_week_of_today_is_read_from_the_instance_and_days_before_from_the_la
     assert level["verdict"] == "met"
 
 
+@pytest.mark.row("O12")
+def test_a_late_day_stays_in_the_register_when_old_runs_are_removed_from_the_instance() -> None:
+    """The platform ran before its oldest remaining run; what it missed then was promised all the same."""
+    lake, month = Lake(MemoryStorage()), month_of(SAMPLE_DAY)
+    now = datetime(2025, 1, 20, 12, tzinfo=UTC)
+    lake.write(SAMPLE_DAY, {RUN_RECORDS: sample(RUN_RECORDS, 1)}, code_version="test", now=now)
+    lake.set_verdict(RUN_RECORDS, SAMPLE_DAY, "passed")
+    with dg.instance_for_test() as instance:
+        register = FigureFacts(instance, lake, Record()).month(month, now)  # type: ignore[arg-type]
+    level = register.row(by_predicate=pl.col("service_level") == "warehouse_freshness", named=True)
+    assert (level["verdict"], level["consequence"]) == ("breached", "incident report")
+
+
 @pytest.mark.row("O12", "A3")
 def test_the_summary_of_the_first_of_a_month_reports_the_month_that_ended() -> None:
     """Said on the first of the new month's own figures, a breach of the last night would be in no summary."""

@@ -45,13 +45,15 @@ class FigureFacts:
         """The register of a month, up to ``now``."""
         promised = [it for it in WATCHED if it.zone in PROMISED_ZONES]
         watched = facts(promised, {}, self.lake, self.warehouse.load_times(), month.days)
-        found = MonthFacts(
-            runs=self._runs(month.days, now),
-            watched=watched,
-            lost=lost_rows(self.lake, month.days),
-            since=first_run_at(self.instance),
-        )
+        runs = self._runs(month.days, now)
+        found = MonthFacts(runs, watched, lost_rows(self.lake, month.days), since=self._since(runs))
         return service_levels(found, month, now)
+
+    def _since(self, runs: pl.DataFrame) -> datetime | None:
+        """The first run there was: removing old runs from the instance must take no late day out of the register."""
+        kept: list[datetime] = runs["created_at"].drop_nulls().to_list()
+        first = first_run_at(self.instance)
+        return min([*kept, *([first] if first else [])], default=None)
 
     def _runs(self, days: Sequence[date], now: datetime) -> pl.DataFrame:
         """The records of days; a day that is not over is never kept whole."""
