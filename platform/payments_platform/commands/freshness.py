@@ -9,13 +9,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from payments_platform.commands.printing import Format, wide
+from payments_platform.commands.saying import say
 
 if TYPE_CHECKING:
     from payments_platform.operations.freshness import Freshness
@@ -23,15 +24,7 @@ if TYPE_CHECKING:
     from payments_platform.settings import Settings
 
 app = typer.Typer()
-_err = Console(stderr=True, highlight=False)
 _COLOURS: Final = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
-
-
-class Format(StrEnum):
-    """How the states are printed."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 @dataclass(frozen=True)
@@ -56,8 +49,7 @@ def freshness(
     lines = lines_of(load_settings(), at.replace(tzinfo=UTC) if at else datetime.now(UTC))
     match output:
         case Format.TABLE:
-            # Into a file or a pipe, a column is as wide as it must be.
-            Console(width=None if sys.stdout.isatty() else 10_000).print(table_of(lines))
+            wide().print(table_of(lines))
         case Format.JSON:
             sys.stdout.write(json.dumps([record_of(line) for line in lines], indent=2) + "\n")
     if any(line.state.state == "FAIL" for line in lines):
@@ -86,15 +78,15 @@ def lines_of(settings: "Settings", now: datetime) -> "list[Line]":
 def _newest(settings: "Settings") -> "dict[str, datetime | None]":
     from sqlalchemy.exc import SQLAlchemyError
 
-    from payments_platform.clients.dagster import instance_of
+    from payments_platform.clients.dagster import records_of
     from payments_platform.defs.operations.on_time import newest_of
     from payments_platform.settings import SettingMissing
 
     try:
-        with instance_of(settings) as instance:
+        with records_of(settings) as instance:
             return newest_of(instance)
     except (SettingMissing, SQLAlchemyError):
-        _err.print("The stack is not running, so nothing is said of streams.")
+        say("The stack is not running, so nothing is said of streams.")
         return {}
 
 

@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from payments_platform.commands.freshness import Format
+from payments_platform.commands.printing import Format, wide
 
 if TYPE_CHECKING:
     import polars as pl
@@ -54,8 +53,7 @@ def kpis(
         }
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
         return
-    # Into a file or a pipe, a column is as wide as it must be.
-    console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
+    console = wide()
     for span, frame in figures:
         console.print(week_table(span, frame))
     for span, frame in registers:

@@ -17,5 +17,5 @@ class Format(StrEnum):
 
 
 def wide() -> Console:
-    """As wide as the terminal, and where there is none, wide enough for a table to keep its lines."""
-    return Console(highlight=False, width=None if Console().is_terminal else 200)
+    """As wide as the terminal; into a file or a pipe, a column is as wide as it must be."""
+    return Console(highlight=False, width=None if Console().is_terminal else 10_000)
