@@ -16,6 +16,7 @@ from payments_platform.local.servers.dagster import WEBSERVER
 from payments_platform.local.sites import choose_site, heal, inner_addresses, known_site, supervisor_of
 from payments_platform.local.starting import start_all
 from payments_platform.local.statuses import ServiceStatus, of_others, of_services
+from payments_platform.local.supervision import Supervisor
 
 
 def up(request: Request) -> list[ServiceStatus]:
@@ -52,14 +53,22 @@ def down(home: Home, say: Say) -> bool:
         supervisor = supervisor_of(site)
         ran = supervisor.settle()
         if ran:
-            states = supervisor.states()
-            for service in reversed(ALL):
-                if service.name in states and states[service.name].word not in {"STOPPED", "EXITED", "FATAL"}:
-                    say(f"stopping {service.name}")
-                    supervisor.stop([service.name])
+            _stop_in_turn(supervisor, say)
             supervisor.shutdown()
         heal(site, ALL)
         return ran
+
+
+def _stop_in_turn(supervisor: Supervisor, say: Say) -> None:
+    """Stop side by side whatever no running server needs any more, until nothing runs."""
+    states = supervisor.states()
+    left = [it for it in ALL if it.name in states and states[it.name].word not in {"STOPPED", "EXITED", "FATAL"}]
+    while left:
+        needed = {name for service in left for name in service.after}
+        turn = [service.name for service in left if service.name not in needed]
+        say(f"stopping {', '.join(turn)}")
+        supervisor.stop(turn)
+        left = [service for service in left if service.name in needed]
 
 
 def remove(home: Home, project: Path, *, downloads: bool, say: Say) -> dict[str, int]:

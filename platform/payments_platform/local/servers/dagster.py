@@ -62,8 +62,9 @@ class Dagster:
     def check(self, site: Site) -> None:
         if self.name == WEBSERVER_NAME:
             _check_locations(_ask(site, _LOCATIONS))
-        else:
+        elif WEBSERVER_NAME in site.ports:
             _check_daemons(_ask(site, _DAEMONS))
+        # Started without the web server, whose answer it is, its process is all there is to see.
 
     def complete(self, site: Site) -> None:
         """Nothing is left to do once it serves."""
