@@ -14,9 +14,8 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from assets_tests.fakes.segments import NOON, segment
 from assets_tests.fakes.storage import MemoryStorage
-from payments_platform.contracts.sample import sample
-from payments_platform.contracts.streams import RAW_TRANSACTIONS_STREAM
 from payments_platform.definitions import defs
 from payments_platform.defs._platform.streams import Position
 from payments_platform.defs._platform.window_events import DIGEST, KEY, WINDOW
@@ -29,11 +28,9 @@ from payments_platform.defs.stream_sensors import CHECK_EVERY, stream_windows
 from payments_platform.lake import segments
 from payments_platform.lake.partitions import Lake
 from payments_platform.lake.storage import Storage
-from payments_platform.streaming.sinks.lake import written
 from payments_platform.streaming.windows import following, path_of, window_of, windows
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
 
-NOON = datetime(2025, 1, 1, 12, tzinfo=UTC)
 HOUR = "2025-01-01-12:00"
 
 
@@ -71,17 +68,6 @@ class FakeStreams:
 
     def searchable(self) -> int:
         return 4
-
-
-def segment(storage: Storage, partition: int, start: int, end: int, at: datetime = NOON) -> segments.Segment:
-    """Commit a segment of sample rows, as the sink does."""
-    rows = sample(RAW_TRANSACTIONS_STREAM, end - start).with_columns(
-        topic_partition=pl.lit(partition, dtype=pl.Int32),
-        topic_offset=pl.int_range(start, end, dtype=pl.Int64),
-        appended_at=pl.lit(at, dtype=pl.Datetime("ms", "UTC")),
-    )
-    made = written(storage, (ANALYTICS_TRANSACTIONS, partition), (start, end), rows, at)
-    return segments.commit(storage, made)
 
 
 class Daemon:

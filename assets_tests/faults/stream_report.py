@@ -13,6 +13,7 @@ from typing import Final
 
 import pytest
 
+from assets_tests.faults import stream_windows
 from assets_tests.faults.stream_checker import Verdict
 from assets_tests.faults.stream_run import Killed
 from payments_platform.contracts.streams import CHANGE_TOPICS
@@ -52,7 +53,7 @@ class Report:
         yield "| place | versions committed | messages | faults |"
         yield "|---|---|---|---|"
         for verdict in self.verdicts:
-            figures = f"{verdict.truth:,} | {verdict.found:,}" if verdict.place in _TOPICS else "those above | "
+            figures = _figures(verdict)
             kinds = ", ".join(f"{count} {kind}" for kind, count in verdict.kinds.items())
             yield f"| {verdict.place} | {figures} | {kinds or 'none'} |"
 
@@ -74,3 +75,9 @@ class Report:
             times = [it.seconds for it in kills if it.seconds is not None]
             seconds = f"{median(times):.1f}, {max(times):.1f}" if times else "the next kill came before"
             yield f"| {target} | {len(kills)} | {', '.join(map(str, loads))} | {seconds} |"
+
+
+def _figures(verdict: Verdict) -> str:
+    if verdict.place == stream_windows.PLACE:
+        return f"{verdict.truth:,} segments | {verdict.found:,} windows"
+    return f"{verdict.truth:,} | {verdict.found:,}" if verdict.place in _TOPICS else "those above | "

@@ -1,21 +1,17 @@
 """Windows over committed segments: contiguous, disjoint, decided once. A lake in memory, no broker."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assets_tests.fakes.segments import NOON, segment
 from assets_tests.fakes.storage import MemoryStorage
-from payments_platform.contracts.sample import sample
-from payments_platform.contracts.streams import RAW_TRANSACTIONS_STREAM
 from payments_platform.lake import segments
 from payments_platform.lake.errors import PartitionCorrupt
-from payments_platform.lake.storage import Storage
-from payments_platform.streaming.sinks.lake import written
 from payments_platform.streaming.windows import (
     as_json,
     following,
@@ -27,19 +23,6 @@ from payments_platform.streaming.windows import (
     windows,
 )
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
-
-NOON = datetime(2025, 1, 1, 12, tzinfo=UTC)
-
-
-def segment(storage: Storage, partition: int, start: int, end: int, at: datetime = NOON) -> segments.Segment:
-    """Commit a segment of sample rows, as the sink does."""
-    rows = sample(RAW_TRANSACTIONS_STREAM, end - start).with_columns(
-        topic_partition=pl.lit(partition, dtype=pl.Int32),
-        topic_offset=pl.int_range(start, end, dtype=pl.Int64),
-        appended_at=pl.lit(at, dtype=pl.Datetime("ms", "UTC")),
-    )
-    made = written(storage, (ANALYTICS_TRANSACTIONS, partition), (start, end), rows, at)
-    return segments.commit(storage, made)
 
 
 @pytest.mark.row("C6")
