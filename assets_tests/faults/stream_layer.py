@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +19,12 @@ import pytest
 from assets_tests.conftest import DOWNLOADS, PROJECT
 from assets_tests.faults.stream_checker import Verdict
 from assets_tests.faults.stream_run import PAYMENTS
+from payments_platform.clients.dagster import records_of
+from payments_platform.local import selection
 from payments_platform.local import stack as local_stack
 from payments_platform.local.home import Home
 from payments_platform.local.request import Request
+from payments_platform.local.servers.dagster import DAEMON
 from payments_platform.settings import Settings, load_settings
 from payments_platform.streaming.capture.build import capture_of
 from payments_platform.streaming.capture.connector import CONNECTOR
@@ -29,6 +32,8 @@ from payments_platform.streaming.comparison import KIND
 from payments_platform.streaming.verification import STORE
 
 STORES: Final = ("mongodb", "mongodb states", "elasticsearch", "lake")
+# Servers that live for minutes: machine code made by the quick compiler alone, whose work is most of a start.
+_JAVA_OPTIONS: Final = "-XX:TieredStopAtLevel=1"
 # The lake's worker may hold a message so long; a run of faults cannot wait for the five minutes of every day.
 _FLUSH_SECONDS: Final = "3"
 
@@ -49,7 +54,9 @@ class SpeedLayer:
         """What `payments verify` says of each store."""
         command = [PAYMENTS, "verify", "--format", "json", "--settle", str(settle)]
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+        # It ends with 1 for a difference, and for an error, of which it prints no list.
         assert done.returncode in {0, 1}, done.stderr
+        assert done.stdout, done.stderr
         schema = {
             STORE: pl.String,
             KIND: pl.String,
@@ -62,14 +69,16 @@ class SpeedLayer:
 
 
 @contextmanager
-def running(folder: Path, *, ui: bool) -> Iterator[SpeedLayer]:
-    """Start everything, and stop it whatever happens."""
+def running(folder: Path, *, daemon: bool) -> Iterator[SpeedLayer]:
+    """Start everything but Dagster's web server, which nothing here asks, and stop it whatever happens."""
     home = Home(folder.resolve())
+    names = [it.name for it in selection.services(ui=False, streams=True, workers=True)]
     request = Request(
         home,
         PROJECT,
         DOWNLOADS,
-        ui=ui,
+        ui=daemon,
+        only=(*names, *([DAEMON.name] if daemon else [])),
         streams=True,
         workers=True,
         environment="test",
@@ -81,6 +90,7 @@ def running(folder: Path, *, ui: bool) -> Iterator[SpeedLayer]:
         "PAYMENTS_ENVIRONMENT": "test",
         "PAYMENTS_DOWNLOADS": str(DOWNLOADS),
         "PAYMENTS_FLUSH_SECONDS": _FLUSH_SECONDS,
+        "JAVA_TOOL_OPTIONS": _JAVA_OPTIONS,
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
@@ -88,16 +98,28 @@ def running(folder: Path, *, ui: bool) -> Iterator[SpeedLayer]:
         try:
             local_stack.up(request)
             settings = load_settings()
-            _await_capture(settings)
+            _await(lambda: capture_runs(settings), "change capture")
+            if daemon:
+                _await(lambda: daemon_beats(settings), "Dagster's daemon")
             yield SpeedLayer(home, settings)
         finally:
             local_stack.down(home, lambda _: None)
 
 
-def _await_capture(settings: Settings) -> None:
+def capture_runs(settings: Settings) -> bool:
     """The guardian of capture, one of the workers, sets it up: topics, slot, connector."""
+    state = capture_of(settings).connect.state(CONNECTOR)
+    return bool(state and state.runs)
+
+
+def daemon_beats(settings: Settings) -> bool:
+    """Its sensors have been looked at."""
+    with records_of(settings) as instance:
+        return "SENSOR" in instance.get_daemon_heartbeats()
+
+
+def _await(holds: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + 90
-    connect = capture_of(settings).connect
-    while not ((state := connect.state(CONNECTOR)) and state.runs):
-        assert time.monotonic() < deadline, f"change capture does not run: {state}"
+    while not holds():
+        assert time.monotonic() < deadline, f"{what} does not run"
         time.sleep(0.3)

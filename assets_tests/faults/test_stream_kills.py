@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from assets_tests.faults import stream_plants
+from assets_tests.faults import stream_plants, stream_windows
 from assets_tests.faults.campaign import ROUNDS_VARIABLE, SEED, SEED_VARIABLE
 from assets_tests.faults.stream_checker import Verdict, settled, topics
 from assets_tests.faults.stream_layer import SpeedLayer, running
@@ -21,14 +21,14 @@ from assets_tests.faults.stream_run import Bulk, Pressure, carry_out
 from payments_platform.local import sites
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS, topic
 
-pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.faults]
 _WORKERS = ("processor", "sink-mongodb", "sink-elasticsearch", "sink-lake")
 _SETTLE = 120.0
 
 
 @pytest.fixture(scope="module")
 def layer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SpeedLayer]:
-    with running(tmp_path_factory.mktemp("speed"), ui=True) as started:
+    with running(tmp_path_factory.mktemp("speed"), daemon=True) as started:
         yield started
 
 
@@ -43,7 +43,9 @@ def killed_under_load(layer: SpeedLayer, kills: Sequence[Kill], tps: float, fold
     bulk = Bulk(layer.environment, folder)
     with Pressure(layer.settings, tps, SEED) as pressure:
         killed = carry_out(layer.home, list(kills), bulk, say)
+    say("all that was killed serves again")
     verdicts = [*settled(layer.settings, _SETTLE), *layer.stores(_SETTLE)]
+    verdicts.append(stream_windows.settled(layer.settings, _SETTLE))
     return Report(SEED, killed, verdicts, pressure.transactions, pressure.rate, bulk.done, bulk.failed)
 
 
@@ -73,6 +75,7 @@ def test_every_kind_of_process_killed_once_under_traffic_loses_nothing(layer: Sp
 
 
 @pytest.mark.row("X2", "O9", "S6", "S7", "S9", "E1")
+@pytest.mark.slow
 @pytest.mark.timeout(5400, func_only=True)
 def test_all_kills_under_traffic_and_bulk_loads_lose_nothing(
     layer: SpeedLayer, tmp_path: Path, request: pytest.FixtureRequest
@@ -86,6 +89,7 @@ def test_all_kills_under_traffic_and_bulk_loads_lose_nothing(
 
 
 @pytest.mark.row("X2", "O9")
+@pytest.mark.slow
 @pytest.mark.timeout(300, func_only=True)
 def test_the_checker_names_each_fault_that_is_planted_in_a_topic_or_a_store(layer: SpeedLayer) -> None:
     """A checker that sees nothing would call every run a success. It comes last: what it plants, stays."""

@@ -41,7 +41,7 @@ _INSERT: Final = """
 @pytest.fixture(scope="module")
 def layer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SpeedLayer]:
     """One layer for all: each test leaves it as it found it."""
-    with running(tmp_path_factory.mktemp("rehearsals"), ui=False) as started:
+    with running(tmp_path_factory.mktemp("rehearsals"), daemon=False) as started:
         with Pressure(started.settings, 20, 3):
             time.sleep(5)
         yield started
