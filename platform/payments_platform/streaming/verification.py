@@ -26,7 +26,11 @@ _FACTS: Final = (
     "status", "amount_minor", "captured_minor", "refunded_minor", "currency", "merchant_id", "customer_token",
     "is_deleted", "created_at", "updated_at",
 )  # fmt: skip
-_MILLISECONDS: Final = pl.col("created_at", "updated_at").dt.truncate("1ms")
+# Stores keep milliseconds. A delete is dated by its commit on the stream, by what a bulk load states in the history.
+_TIMES: Final = (
+    pl.col("created_at").dt.truncate("1ms"),
+    pl.when("is_deleted").then(None).otherwise(pl.col("updated_at").dt.truncate("1ms")).alias("updated_at"),
+)
 _LOOK_AGAIN_SECONDS: Final = 1.0
 _IDS_AT_ONCE: Final = 1_000
 
@@ -73,7 +77,7 @@ class View:
         # What is no longer owed and still there is neither missing nor invented.
         kept = known.join(owed, on=key, how="anti").join(shown, on=key, how="semi")
         wanted = pl.concat([owed, kept]).select(*key, *fields)
-        return differences(wanted.with_columns(_MILLISECONDS), shown.with_columns(_MILLISECONDS), key)
+        return differences(wanted.with_columns(_TIMES), shown.with_columns(_TIMES), key)
 
 
 def settled_versions(found: pl.DataFrame) -> pl.DataFrame:

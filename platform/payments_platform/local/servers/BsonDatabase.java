@@ -81,14 +81,15 @@ final class BsonDatabase extends H2Database {
         return BsonDecoder.decodeBson(Unpooled.wrappedBuffer(bytes));
     }
 
-    /** About the bytes that a value takes on the heap: by these the store splits its pages and counts its cache. */
+    /** About the bytes that a value takes on the heap, names too: by these the store splits pages and counts its cache. */
     private static int memory(Object value) {
         int bytes = 32;
         if (value instanceof String text) {
             bytes += 24 + text.length();
         } else if (value instanceof Map<?, ?> document) {
+            bytes += 128;
             for (Object each : document.values()) {
-                bytes += 48 + memory(each);
+                bytes += 112 + memory(each);
             }
         } else if (value instanceof Collection<?> list) {
             for (Object each : list) {

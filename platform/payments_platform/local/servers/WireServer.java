@@ -17,14 +17,12 @@ import org.h2.mvstore.MVStore;
 public final class WireServer {
     /** Rewriting fuller parts of the file than this costs more than the room that it frees. Percent. */
     private static final int FILL_RATE = 50;
-    /** Documents kept in memory, in megabytes: about a quarter of the heap that mongodb.py gives. */
-    private static final int CACHE_MB = 96;
 
     /** pymongo asks for wire version 9, which is MongoDB 4.4's; nothing newer is claimed than what is there. */
     private record Version(List<Integer> getVersionArray, int getWireVersion) implements MongoVersion {}
 
     public static void main(String[] words) {
-        MVStore store = new MVStore.Builder().fileName(words[0]).cacheSize(CACHE_MB).autoCompactFillRate(FILL_RATE).open();
+        MVStore store = new MVStore.Builder().fileName(words[0]).autoCompactFillRate(FILL_RATE).open();
         H2Backend backend = new H2Backend(store) {
             @Override
             protected MongoDatabase openOrCreateDatabase(String name) {

@@ -33,6 +33,8 @@ _REFUSED: Final = {
 # Another writer was in the middle of the same document or the server of an election: the next try finds it done.
 _PASSING: Final = frozenset({6, 7, 11, 89, 91, 112, 189, 251, 262, 9001, 10107, 11000, 11600, 11602, 13435, 13436})
 _IDS_AT_ONCE: Final = 1_000
+# A server cuts its answers at 16 MiB. The emulator, asked for no number, sends all: more than a client takes.
+_DOCUMENTS_AT_ONCE: Final = 1_000
 Reason = tuple[Fault, str]
 
 
@@ -103,7 +105,7 @@ class MongoSink:
         look by ``transaction_id`` would read the whole collection, which has no index of it.
         """
         if isinstance(wanted, Span):
-            found = list(self._collection.find(_within(wanted)))
+            found = list(self._collection.find(_within(wanted), batch_size=_DOCUMENTS_AT_ONCE))
             for document in found:
                 if document["_id"] != payment_of(document):
                     self._strays.setdefault(payment_of(document), set()).add(document["_id"])
