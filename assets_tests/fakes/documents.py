@@ -48,7 +48,7 @@ class MemoryCollection:
         if errors:
             raise BulkWriteError({"writeErrors": errors, "writeConcernErrors": []})
 
-    def find(self, wanted: Mapping[str, Any]) -> Iterator[Document]:
+    def find(self, wanted: Mapping[str, Any], batch_size: int = 0) -> Iterator[Document]:
         self._answer()
         test = wanted.get("_id", {})
         for key, document in sorted(self.stored.items(), key=lambda item: str(item[0])):

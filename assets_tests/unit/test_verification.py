@@ -182,6 +182,15 @@ def test_stores_that_hold_what_the_source_committed_differ_in_nothing() -> None:
 
 
 @pytest.mark.row("O9", "X2")
+def test_a_delete_that_a_bulk_load_dated_differs_in_nothing() -> None:
+    """The stream dates it by its commit; of any other version the time is compared."""
+    earlier = NOW - timedelta(days=3)
+    loaded = [*HISTORY[:4], deleted("txn_2", 2, updated_at=earlier), *HISTORY[5:]]
+    assert compared(Stores(HISTORY), FakeSource(loaded)).is_empty()
+    assert not compared(Stores(HISTORY), FakeSource([*HISTORY[:5], event("txn_3", 1, updated_at=earlier)])).is_empty()
+
+
+@pytest.mark.row("O9", "X2")
 @pytest.mark.parametrize("store", STORES)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("settle", [0, 0.05], ids=["at once", "after settling"])
