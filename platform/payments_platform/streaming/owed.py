@@ -28,7 +28,7 @@ from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS, dead_letters, t
 _ID: Final = "transaction_id"
 _HISTORY: Final = "oltp.transactions_history"
 # A store may hold the documents of a whole range in memory while it answers: MongoDB's emulator does.
-_PAYMENTS_AT_ONCE: Final = 25_000
+_PAYMENTS_AT_ONCE: Final = 10_000
 # What a worker may hold beyond its setting: the batch in its hands, and the time to write it.
 _WRITING: Final = timedelta(seconds=30)
 
