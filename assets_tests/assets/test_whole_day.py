@@ -49,3 +49,6 @@ def test_a_day_goes_from_the_source_to_the_aggregates_in_one_run(platform: Platf
     assert landed >= {it.dataset for it in watched if it.dataset in built} - {DATA_LOAD_TIMES.name}
     kept = platform.box.warehouse.query("select distinct dataset from operations.data_load_times")["dataset"]
     assert set(kept) == landed
+    columns = ", ".join(DATA_LOAD_TIMES.names)
+    delays = platform.box.warehouse.query(f"select {columns} from operations.load_delays order by dataset_name")
+    assert delays.equals(told.sort("dataset_name"))

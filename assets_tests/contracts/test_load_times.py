@@ -11,6 +11,7 @@ import pytest
 
 from assets_tests.fakes.warehouse import NOW, WarehouseBox
 from payments_platform.contracts.catalogue import dataset
+from payments_platform.contracts.operations import DATA_LOAD_TIMES
 from payments_platform.contracts.sample import sample
 from payments_platform.warehouse.load_times import SCHEMA, copy_path
 
@@ -128,6 +129,25 @@ def test_landings_of_the_lake_are_kept_once(box: WarehouseBox) -> None:
     box.warehouse.record_lake_days(days)
     assert box.warehouse.query("select count(*) as n from operations.data_load_times")["n"].item() == 1
     assert there(box, "clean/transactions") == [FIRST]
+
+
+@pytest.mark.row("X5")
+def test_delays_are_kept_by_day_and_a_repeated_day_replaces_its_rows(box: WarehouseBox) -> None:
+    row = dict.fromkeys(DATA_LOAD_TIMES.names) | {
+        "partition_date": FIRST,
+        "dataset_name": "clean/transactions",
+        "due_at": NOW,
+        "next_due_at": NOW + timedelta(days=1),
+        "landed_count": 0,
+    }
+    late = pl.DataFrame([row], schema=DATA_LOAD_TIMES.schema)
+    there_now = late.with_columns(delay_seconds=pl.lit(9_000, pl.Int64), next_due_at=pl.col("due_at"))
+    other = late.with_columns(partition_date=pl.col("partition_date").dt.offset_by("1d"))
+    box.warehouse.record_delays(pl.concat([late, other]))
+    box.warehouse.record_delays(there_now)
+    kept = box.warehouse.query("select * from operations.load_delays order by partition_date")
+    assert kept["delay_seconds"].to_list() == [9_000, None]
+    assert kept["next_due_at"].to_list() == [NOW, NOW + timedelta(days=1)]
 
 
 @pytest.mark.row("X4")

@@ -17,8 +17,9 @@ import pytest
 from payments_platform.settings import Environment
 
 ROOT = Path(__file__).parents[2]
-# Each run, each worker and each daemon pays this. Alone on a machine it is about 3 s.
-CPU_SECONDS = 12
+# Each run, each worker and each daemon pays this: so many times what importing Dagster alone costs, in one process. It
+# is 4 to 8 times: 3 s on a fast machine, 12 s on a slow one.
+LIMIT = 14
 HEAVY = ["feast", "mlflow", "pyspark", "snowflake", "pandera", "adbc_driver_manager", "adbc_driver_postgresql"]
 HEAVY += ["matplotlib", "pandas", "duckdb", "dbt.cli", "alembic", "sklearn"]
 LEFT_OUT = shutil.ignore_patterns(".*", "target", "logs", "docs", "assets_tests", "*.egg-info", "__pycache__")
@@ -43,12 +44,18 @@ def watch(event, arguments):
         touched.append([event, str(arguments[0])])
 sys.addaudithook(watch)
 sys.path.insert(0, sys.argv[1])
+def used():
+    it = resource.getrusage(resource.RUSAGE_SELF)
+    return it.ru_utime + it.ru_stime
+start = used()
+import dagster
+peer = used() - start
 import payments_platform.definitions as loaded
-used = resource.getrusage(resource.RUSAGE_SELF)
+times_dagster = (used() - start) / peer
 schedules = {found.name: [found.cron_schedule, found.execution_timezone, found.default_status.value]
              for found in (loaded.defs.resolve_schedule_def("daily_oltp_to_dwh_schedule"),)}
 print(json.dumps({
-    "file": loaded.__file__, "touched": touched, "cpu_seconds": used.ru_utime + used.ru_stime,
+    "file": loaded.__file__, "touched": touched, "times_dagster": times_dagster,
     "heavy": sorted(set(sys.argv[2].split()) & set(sys.modules)),
     "assets": len(loaded.defs.resolve_all_asset_keys()), "schedules": schedules,
 }))
@@ -111,11 +118,11 @@ def test_definitions_load_everywhere_within_budget_and_touch_nothing(
     """
     seen = loaded(checkout, tmp_path, **({"PAYMENTS_ENVIRONMENT": environment} if environment else {}))
     with capsys.disabled():
-        sys.stdout.write(f" [definitions: {seen['cpu_seconds']:.1f} CPU-s of {CPU_SECONDS}] ")
+        sys.stdout.write(f" [definitions: {seen['times_dagster']:.1f} times the import of Dagster, of {LIMIT}] ")
     assert Path(seen["file"]).is_relative_to(checkout)
     assert (seen["touched"], seen["heavy"], list(tmp_path.iterdir())) == ([], [], [])
     assert seen["assets"] > 40
-    assert seen["cpu_seconds"] < CPU_SECONDS
+    assert seen["times_dagster"] < LIMIT
     status = "RUNNING" if environment in {"staging", "production"} else "STOPPED"
     assert seen["schedules"] == {"daily_oltp_to_dwh_schedule": ["0 2 * * *", "UTC", status]}
 
@@ -157,7 +164,7 @@ def test_the_probe_sees_what_it_is_to_see(tmp_path: Path) -> None:
         "socket.socket(type=socket.SOCK_DGRAM).connect(('127.0.0.1', 9))",
     ]
     (package / "definitions.py").write_text("\n".join(lines))
-    watch = PROBE.split("used = ", maxsplit=1)[0] + "print(json.dumps(touched))"
+    watch = PROBE.split("schedules = ", maxsplit=1)[0] + "print(json.dumps(touched))"
     command = [sys.executable, "-B", "-c", watch, str(tmp_path / "platform"), ""]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert [event for event, _ in json.loads(done.stdout) if event != "read"] == [

@@ -74,7 +74,8 @@ def test_the_switch_serves_every_source_of_the_platform(stack: Stack) -> None:
         shown = until(address, up("figures", "freshness", "alerts", "watch", "daemons"))
         began = time.perf_counter()
         scraped(address)
-        assert time.perf_counter() - began < 1
+        # Prometheus itself waits for 10.
+        assert time.perf_counter() - began < 10
     assert shown['payments_service_level_measured{service_level="fraud_decision"}'] == 0
     assert "payments_alerts_evaluated_timestamp_seconds" in shown
     assert "payments_alerts_watched_timestamp_seconds" in shown

@@ -60,13 +60,15 @@ def test_the_pages_serve_the_definitions_return_when_killed_and_leave_nothing_be
     """Code servers that outlive their page would hold memory on every laptop."""
     before = bring_up(project, ui=True)
     assert all(it.ready for it in before.values())
-    os.kill(before["webserver"].pid, signal.SIGKILL)
     home = Home(project / ".local")
 
-    def webserver() -> statuses.ServiceStatus:
-        return next(it for it in statuses.status(home) if it.name == "webserver")
+    def now(name: str) -> statuses.ServiceStatus:
+        return next(it for it in statuses.status(home) if it.name == name)
 
-    assert eventually(lambda: webserver().ready and webserver().pid != before["webserver"].pid)
+    for name in ("webserver", "code-server"):
+        os.kill(before[name].pid, signal.SIGKILL)
+        assert eventually(lambda name=name: now(name).ready and now(name).pid != before[name].pid), name
+    assert eventually(lambda: now("webserver").ready and now("daemon").ready)
     family = [
         child
         for it in statuses.status(home)

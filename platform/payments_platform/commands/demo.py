@@ -97,7 +97,7 @@ def _close(settings: "Settings", first: date, last: date, seconds: float) -> Non
 
     _out.print(_landed(settings, first, last))
     _out.print(phase_times(settings, last))
-    _out.print(table_of(lines_of(settings, datetime.now(UTC))))
+    _out.print(table_of(lines_of(settings, datetime.now(UTC)), brief=True))
     urls = {it.name: it.address["url"] for it in statuses.status(Home(settings.home)) if "url" in it.address}
     lines = [
         f"Done in {seconds:.0f} s. The servers and the UI stay up.",

@@ -90,38 +90,39 @@ def _newest(settings: "Settings") -> "dict[str, datetime | None]":
         return {}
 
 
-def table_of(lines: Sequence[Line]) -> Table:
-    """The states as a table; the late ones first, then what is about to be."""
-    names = (
-        "dataset",
-        "state",
-        "oldest missing",
-        "due",
-        "newest there",
-        "landed",
-        "delay",
-        "P50",
-        "P90",
-        "max",
-        "cause",
-    )
-    table = Table(*names, title="Freshness: what is due and what is there (UTC; delays from the end of the day)")
+def table_of(lines: Sequence[Line], *, brief: bool = False) -> Table:
+    """The states as a table; the late ones first, then what is about to be. ``brief`` fits a terminal of 80 columns."""
+    names = ["dataset", "state", "oldest missing", "newest there", "delay"]
+    if not brief:
+        names += ["due", "landed", "P50", "P90", "max", "cause"]
+    table = Table(title="Freshness: what is due and what is there (UTC; delays from the end of the day)")
+    for name in names:
+        table.add_column(name, no_wrap=brief)
     order = list(_COLOURS)[::-1]
     for line in sorted(lines, key=lambda it: order.index(it.state.state)):
-        state, found = line.state, line.measured
-        missing = (state.missing or "") + (f" and {state.missing_count - 1} more" if state.missing_count > 1 else "")
-        table.add_row(
-            state.dataset,
-            Text(state.state, style=_COLOURS[state.state]),
-            missing,
-            _moment(state.due_at),
-            found.partition.key if found else "",
-            _moment(found.landed.landed_at) if found else "",
-            *([_duration(it) for it in (found.delay, found.delays.p50, found.delays.p90, found.delays.longest)]
-              if found else [""] * 4),
-            ", ".join(state.causes),
-        )  # fmt: skip
+        cells = _cells(line)
+        table.add_row(*(cells[name] for name in names))
     return table
+
+
+def _cells(line: Line) -> dict[str, str | Text]:
+    """What each column of the table says of a dataset."""
+    state, found = line.state, line.measured
+    cells: dict[str, str | Text] = {
+        "dataset": state.dataset,
+        "state": Text(state.state, style=_COLOURS[state.state]),
+        "oldest missing": (state.missing or "")
+        + (f" and {state.missing_count - 1} more" if state.missing_count > 1 else ""),
+        "due": _moment(state.due_at),
+        "cause": ", ".join(state.causes),
+    }
+    measured = {
+        "newest there": found.partition.key if found else "",
+        "landed": _moment(found.landed.landed_at) if found else "",
+    }
+    durations = ("delay", "P50", "P90", "max")
+    taken = (found.delay, found.delays.p50, found.delays.p90, found.delays.longest) if found else ()
+    return cells | measured | dict.fromkeys(durations, "") | dict(zip(durations, map(_duration, taken), strict=False))
 
 
 def record_of(line: Line) -> dict[str, Any]:

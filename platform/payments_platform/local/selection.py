@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from payments_platform.local import elsewhere, java
 from payments_platform.local.failures import StackError
 from payments_platform.local.request import Request
+from payments_platform.local.servers import code_server
 from payments_platform.local.servers.connect import CONNECT
 from payments_platform.local.servers.dagster import DAEMON, WEBSERVER
 from payments_platform.local.servers.elasticsearch import ELASTICSEARCH
@@ -30,7 +31,7 @@ def services(
 ) -> tuple[Service, ...]:
     """Return the servers of the stack, the slowest to start first; with ``only``, those and what they need."""
     guardian: tuple[Service, ...] = () if stop_with is None else (Guardian(stop_with),)
-    pages: tuple[Service, ...] = (WEBSERVER, DAEMON, WATCH) if ui else ()
+    pages: tuple[Service, ...] = (code_server.SERVER, WEBSERVER, DAEMON, WATCH) if ui else ()
     speed: tuple[Service, ...] = (*(SPEED if streams else ()), *(WORKERS if workers else ()))
     return (*guardian, *_selected((*speed, PRIMARY, PLATFORM, REPLICA, *pages), only))
 

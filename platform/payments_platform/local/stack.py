@@ -11,8 +11,7 @@ from payments_platform.local.home import DEFAULT_NAME, Home
 from payments_platform.local.milestones import Milestones
 from payments_platform.local.request import Request, Say
 from payments_platform.local.selection import ALL, startable
-from payments_platform.local.servers import dagster
-from payments_platform.local.servers.dagster import WEBSERVER
+from payments_platform.local.servers import instance
 from payments_platform.local.sites import choose_site, heal, inner_addresses, known_site, supervisor_of
 from payments_platform.local.starting import start_all
 from payments_platform.local.statuses import ServiceStatus, of_others, of_services
@@ -35,10 +34,10 @@ def up(request: Request) -> list[ServiceStatus]:
         home.save_services({it.name: it.address(site) for it in wanted} | inner_addresses(site))
         if not request.ui:
             # Commands run jobs against the instance without its pages too; with them, they prepare it themselves.
-            WEBSERVER.prepare(site)
+            instance.prepare_policy(site)
         start_all(site, supervisor, wanted, request.say, Milestones(request, wanted).passed)
         if _owns_dotenv(request.home, request.project):
-            dotenv.write(request.project / ".env", dagster.environment(site))
+            dotenv.write(request.project / ".env", instance.environment(site))
         return [*of_services(site, supervisor, wanted), *of_others(request.settings, request.streams)]
 
 

@@ -187,6 +187,11 @@ class DuckDBWarehouse:
         with self._recording() as connection:
             load_times.record_lake_days(connection, days)
 
+    def record_delays(self, delays: pl.DataFrame) -> None:
+        with self.connection() as connection:
+            _create_tables(connection)
+            load_times.record_delays(connection, delays)
+
     def load_times(self) -> pl.DataFrame:
         return load_times.read_copy(self.path)
 

@@ -1,5 +1,7 @@
 """When each day of each dataset landed and passed: ``operations.data_load_times``, and the copy beside the warehouse.
 
+How long that took, and usually takes, is ``operations.load_delays``.
+
 Belongs here: SQL of the record on an open connection, and reading the copy. Does not: opening the file (duckdb.py),
 what a landing time means (operations/freshness.py).
 """
@@ -123,6 +125,23 @@ def record_model_days(connection: duckdb.DuckDBPyConnection, reads: Mapping[str,
     """Give each model, by the landing tables that it reads, the days that it holds now and did not hold before."""
     for model, landing in reads.items():
         connection.execute(_MODEL_DAYS, {"model": model, "reads": list(landing), "now": now})
+
+
+def record_delays(connection: duckdb.DuckDBPyConnection, delays: pl.DataFrame) -> None:
+    """Replace the days that these rows of ``operations/data_load_times`` are of, all or none, for SQL and BI."""
+    connection.register("delays", delays.to_arrow())
+    connection.begin()
+    try:
+        connection.execute("create table if not exists operations.load_delays as select * from delays limit 0")
+        connection.execute(
+            "delete from operations.load_delays where partition_date in (select partition_date from delays)"
+        )
+        connection.execute("insert into operations.load_delays by name select * from delays")
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+    connection.unregister("delays")
 
 
 def record_lake_days(connection: duckdb.DuckDBPyConnection, days: pl.DataFrame) -> None:

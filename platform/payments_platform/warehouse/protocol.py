@@ -139,6 +139,9 @@ class Warehouse(Protocol):
     def record_lake_days(self, days: pl.DataFrame) -> None:
         """Keep the landing times of lake days beside those of the warehouse. Safe to repeat."""
 
+    def record_delays(self, delays: pl.DataFrame) -> None:
+        """Keep days of ``operations/data_load_times`` as the table ``operations.load_delays``. Safe to repeat."""
+
     def load_times(self) -> pl.DataFrame:
         """The latest landing of each dataset and day (``load_times.SCHEMA``), as of the last commit. Never waits."""
 

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import Final
 
 import dagster as dg
+import polars as pl
 
 from payments_platform.contracts.catalogue import DATASETS
 from payments_platform.contracts.due import Due
@@ -39,8 +40,10 @@ def load_times(context: dg.AssetExecutionContext, days: list[date]) -> Iterator[
     looked_at = days_between(days[0] - timedelta(days=WINDOW - 1), days[-1] + timedelta(days=1))
     warehouse.record_lake_days(lake_landings(_IN_LAKE, lake, looked_at))
     watched = facts(_TOLD, {}, lake, warehouse.load_times(), looked_at)
-    for day in days:
-        yield day, DayOutputs((load_times_of(watched, day),))
+    measured = {day: load_times_of(watched, day) for day in days}
+    warehouse.record_delays(pl.concat(measured.values()))
+    for day, rows in measured.items():
+        yield day, DayOutputs((rows,))
     picture = base64.b64encode(delays_plot(watched, looked_at)).decode()
     plot = dg.MetadataValue.md(f"![hours from the end of the day to landing](data:image/png;base64,{picture})")
     shown = {"plot": plot}

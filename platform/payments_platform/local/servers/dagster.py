@@ -1,7 +1,7 @@
 """Dagster's web server and daemon as services of the stack.
 
 Belongs here: how they are started, and whether they really serve (code location loaded, daemons beating). Does not:
-the instance's policy (dagster.yaml at the root), the definitions.
+the instance (instance.py), the process that holds the definitions (code_server.py).
 """
 
 import json
@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from payments_platform.local.answers import ask_json
-from payments_platform.local.home import write_private
 from payments_platform.local.orphans import end_orphans
+from payments_platform.local.servers.instance import CODE_SERVER, environment, prepare_workspace, workspace_of
 from payments_platform.local.service import Broken, NotReady, Program, Site
-from payments_platform.settings import Settings
 
 WEBSERVER_NAME = "webserver"
 _SECONDS = 10
@@ -32,7 +31,7 @@ class Dagster:
     port: int | None
     command: str
     arguments: tuple[str, ...]
-    after: tuple[str, ...] = ("platform",)
+    after: tuple[str, ...] = (CODE_SERVER,)
     bundles: tuple[str, ...] = ()
 
     def address(self, site: Site) -> Mapping[str, object]:
@@ -42,18 +41,13 @@ class Dagster:
         return {"host": site.host, "port": port, "url": f"http://{site.host}:{port}"}
 
     def prepare(self, site: Site) -> bool:
-        """Copy the instance's policy and the workspace into the home, where no stray ``.env`` overrides them."""
-        changed = False
-        for name in ("dagster.yaml", "workspace.yaml"):
-            text = (site.project / name).read_text(encoding="utf-8")
-            changed = write_private(site.home.dagster / name, text) or changed
-        return changed
+        return prepare_workspace(site)
 
     def program(self, site: Site) -> Program:
         listen = ("-h", site.host, "-p", str(site.ports[self.name])) if self.port is not None else ()
         command = (str(Path(sys.executable).parent / self.command), *self.arguments, *listen)
         return Program(
-            command=(*command, "-w", str(_workspace(site))),
+            command=(*command, "-w", str(workspace_of(site))),
             environment=environment(site),
             directory=site.home.dagster,
             stop_seconds=60,
@@ -71,35 +65,12 @@ class Dagster:
 
     def heal(self, site: Site) -> None:
         """End processes of this very workspace whose supervisor was killed: they would hold the port and run twice."""
-        workspace = str(_workspace(site))
+        workspace = str(workspace_of(site))
         end_orphans(lambda words: workspace in words and any(Path(word).name == self.command for word in words[:3]))
 
 
 WEBSERVER = Dagster(WEBSERVER_NAME, 3000, "dagster-webserver", ("--dagster-log-level", "warning"))
 DAEMON = Dagster("daemon", None, "dagster-daemon", ("run",))
-
-
-def environment(site: Site) -> dict[str, str]:
-    """Return the variables that Dagster and the platform's code need to use this stack from any shell.
-
-    A start of a few servers may leave out the one that Dagster's records lie in: then nothing is said of them.
-    """
-    settings = Settings(home=site.home.root, environment=site.environment)
-    variables = {
-        "DAGSTER_HOME": str(site.home.dagster),
-        "PAYMENTS_ENVIRONMENT": site.environment,
-        "PAYMENTS_HOME": str(site.home.root),
-        "PAYMENTS_WAREHOUSE_PATH": str(settings.warehouse_path),
-    }
-    if "platform" in site.ports:
-        # The driver is named: Dagster's notifications are SQL that psycopg 3, SQLAlchemy's default, refuses.
-        address = f"dagster:{site.passwords['dagster']}@{site.host}:{site.ports['platform']}/dagster"
-        variables["PAYMENTS_PLATFORM_DAGSTER_URL"] = f"postgresql+psycopg2://{address}"
-    return variables
-
-
-def _workspace(site: Site) -> Path:
-    return site.home.dagster / "workspace.yaml"
 
 
 def _ask(site: Site, query: str) -> Any:  # noqa: ANN401  # the shape of the answer is the query's

@@ -11,8 +11,8 @@ from pathlib import Path
 from payments_platform.local.answers import OK, ask
 from payments_platform.local.orphans import end_orphans
 from payments_platform.local.servers.connect import CONNECT
-from payments_platform.local.servers.dagster import environment
 from payments_platform.local.servers.elasticsearch import ELASTICSEARCH
+from payments_platform.local.servers.instance import environment
 from payments_platform.local.servers.mongodb import MONGODB
 from payments_platform.local.servers.postgres import PLATFORM, REPLICA
 from payments_platform.local.service import NotReady, Program, Site
