@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -65,9 +66,12 @@ def test_the_pages_serve_the_definitions_return_when_killed_and_leave_nothing_be
     def now(name: str) -> statuses.ServiceStatus:
         return next(it for it in statuses.status(home) if it.name == name)
 
+    def is_back(name: str) -> bool:
+        return now(name).ready and now(name).pid != before[name].pid
+
     for name in ("webserver", "code-server"):
         os.kill(before[name].pid, signal.SIGKILL)
-        assert eventually(lambda name=name: now(name).ready and now(name).pid != before[name].pid), name
+        assert eventually(partial(is_back, name)), name
     assert eventually(lambda: now("webserver").ready and now("daemon").ready)
     family = [
         child
