@@ -28,7 +28,7 @@ ARGS ?=
 .PHONY: help setup demo demo-late test test-all lint types format up down reset clean status ui simulate backfill bench-batch bench-oltp bench-freshness bench-stream bench-stream-processor bench-stream-mongodb test-alert-delay test-faults test-stream-faults lock pins docs pictures
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  %-24s %s\n", $$1, $$2}' Makefile
 
 setup: $(INSTALLED) $(MANIFEST) ## Make .venv from the hashed lock and compile the warehouse models' manifest
 	@echo "Ready: .venv and $(MANIFEST) are up to date, nothing to download"

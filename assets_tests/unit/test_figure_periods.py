@@ -56,7 +56,7 @@ def test_periods_follow_each_other_without_a_gap(day: date) -> None:
 
 @pytest.mark.parametrize("name", ["2026-48", "2026-W60", "W48", "", "2027-W53", "last week"])
 def test_what_names_no_week_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=r"week|Invalid"):
+    with pytest.raises(ValueError, match="week"):
         week_named(name)
 
 

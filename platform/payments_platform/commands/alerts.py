@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from threading import Event
 
     from payments_platform.operations.alerts.engine import Channel
+    from payments_platform.operations.alerts.rules import Level, Rule
     from payments_platform.operations.metrics.families import MetricSource
     from payments_platform.operations.metrics.samples import Sample
     from payments_platform.settings import Settings
@@ -130,13 +131,19 @@ def rules(*, output: _Format = Format.TABLE) -> None:
         return
     table = Table("rule", "says", "opens at", "owner", "runbook")
     for rule in RULES:
-        levels = [f"{it.severity}: {it.threshold:g} {rule.unit}{_lasting(it.holds_for)}" for it in rule.levels]
+        levels = [_opens_at(rule, level) for level in rule.levels]
         table.add_row(rule.name, rule.says, "\n".join(levels), rule.owner, rule.runbook)
     wide().print(table)
 
 
-def _lasting(span: timedelta) -> str:
-    return f", for {span.total_seconds() / 60:g} min" if span else ""
+def _opens_at(rule: "Rule", level: "Level") -> str:
+    from payments_platform.operations.alerts.rules import GRADE, LATE
+
+    lasting = f", for {level.holds_for.total_seconds() / 60:g} min" if level.holds_for else ""
+    if rule.unit == LATE and level.threshold == 1:
+        return f"{level.severity}: as soon as it is late{lasting}"
+    figure = "as its watch judges" if rule.unit == GRADE else f"{level.threshold:g} {rule.unit}"
+    return f"{level.severity}: {figure}{lasting}"
 
 
 @app.command()

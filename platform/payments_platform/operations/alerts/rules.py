@@ -85,23 +85,26 @@ def _critical(threshold: float, holds_for: timedelta = _NOW) -> Level:
     return Level("critical", threshold, holds_for)
 
 
+# Units with words of their own: the first second counts; another watch has judged already.
+LATE: Final = "seconds late"
+GRADE: Final = "grade"
 # The guardian of change capture has limits of its own (streaming/capture); here it is routed, owned and explained.
 _GRADED: Final = (_warning(GRADES["warning"]), _critical(GRADES["critical"]))
 
 
 def _captured(name: str, says: str, fault: str) -> Rule:
-    return Rule(f"capture_{name}", says, "data-platform", "capture", "grade", _GRADED, fault, _minutes(1))
+    return Rule(f"capture_{name}", says, "data-platform", "capture", GRADE, _GRADED, fault, _minutes(1))
 
 
 RULES: Final[tuple[Rule, ...]] = (
     # Freshness. A state is computed from due partitions and does not flicker, so its close is told at once.
-    Rule("mart_late", "A due day or month is not in the warehouse", "analytics", "freshness", "seconds late",
+    Rule("mart_late", "A due day or month is not in the warehouse", "analytics", "freshness", LATE,
          (_critical(1),), "a day is not built by 06:00 UTC", _NOW),
-    Rule("dataset_late", "A due partition of a dataset is not there", "data-platform", "freshness", "seconds late",
+    Rule("dataset_late", "A due partition of a dataset is not there", "data-platform", "freshness", LATE,
          (_warning(1),), "a source table stops coming", _NOW),
     Rule("deadline_at_risk", "A partition will miss its deadline, for what it needs is missing",
          "data-platform", "freshness", "datasets", (_warning(1),), "the extraction is held up", _NOW),
-    Rule("stream_late", "A stream's newest data is older than promised", "data-platform", "freshness", "seconds late",
+    Rule("stream_late", "A stream's newest data is older than promised", "data-platform", "freshness", LATE,
          (_warning(1), _critical(1, _minutes(10))), "a stream stands still", _minutes(1)),
     # Runs, checks and what starts them, from Dagster's own records
     Rule("run_failed", "A run failed and its retries are used up", "data-platform", "runs", "runs",
@@ -136,7 +139,7 @@ RULES: Final[tuple[Rule, ...]] = (
          (_warning(700), _critical(1001)), "poisoned messages"),
     # The watch of dead letters judges this one, as the guardian does for capture.
     Rule("dead_letters_expiring", "Refused messages are about to be removed undecided", "data-platform",
-         "dead_letters", "grade", _GRADED, "letters that nobody decides about"),
+         "dead_letters", GRADE, _GRADED, "letters that nobody decides about"),
     # The alerting path itself. Its own silence is watched from outside: watch.py
     Rule("source_unreadable", "Something that alerts are made from cannot be asked", "data-platform", "alerts",
          "seconds since its last answer", (_warning(300), _critical(1800)), "the broker is away for long"),

@@ -57,7 +57,10 @@ def week_named(name: str) -> Span:
     year, marker, week = name.partition("-W")
     if not (marker and year.isdigit() and week.isdigit()):
         raise ValueError(f"{name!r} is no ISO week; write it as 2026-W48")
-    return week_of(date.fromisocalendar(int(year), int(week), 1))
+    try:
+        return week_of(date.fromisocalendar(int(year), int(week), 1))
+    except ValueError:
+        raise ValueError(f"{name!r} is no week: that year has none of this number") from None
 
 
 def month_named(name: str) -> Span:
