@@ -203,7 +203,7 @@ def test_the_alert_of_a_rule_that_is_gone_closes() -> None:
     assert memory.open_alerts == ()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(
