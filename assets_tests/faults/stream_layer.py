@@ -54,7 +54,7 @@ class SpeedLayer:
     def up(self, *, workers: bool) -> None:
         """`payments up`, as a person runs it after `payments down`; without workers, capture is not set up."""
         names = [it.name for it in selection.services(ui=False, streams=True, workers=workers)]
-        local_stack.up(replace(self.request, workers=workers, only=names))
+        local_stack.up(replace(self.request, workers=workers, only=tuple(names)))
 
     def down(self) -> None:
         """`payments down`."""

@@ -22,8 +22,13 @@ from assets_tests.faults.promotion import (
 from assets_tests.faults.stream_layer import STORES, SpeedLayer, running
 from assets_tests.faults.stream_run import PAYMENTS, Pressure
 from payments_platform.settings import load_settings
-from payments_platform.streaming.capture.build import places_of
+from payments_platform.streaming.capture.apply import apply
+from payments_platform.streaming.capture.build import capture_of, places_of
+from payments_platform.streaming.capture.connector import CONNECTOR
+from payments_platform.streaming.capture.control import EpochDiffers
 from payments_platform.streaming.capture.observe import observe
+from payments_platform.streaming.capture.repair import repair
+from payments_platform.streaming.capture.watch import Guardian
 from payments_platform.streaming.comparison import KIND
 from payments_platform.streaming.sinks import jobs
 from payments_platform.streaming.verification import STORE
@@ -70,6 +75,7 @@ def test_a_promoted_replica_that_lacks_the_last_payments_ends_in_stores_equal_to
     told = _payments(layer, "capture", "status")
     assert told.returncode == 1
     assert "capture_source_rewound" in told.stdout
+    _assert_going_on_is_refused(layer)
     named = layer.differences()
     for store in STORES:
         phantoms = named.filter((pl.col(STORE) == store) & (pl.col(KIND) == "phantom"))[_ID].to_list()
@@ -110,6 +116,16 @@ def _commit_and_lose_a_tail(layer: SpeedLayer) -> None:
     lose_the_primary(layer)
 
 
+def _assert_going_on_is_refused(layer: SpeedLayer) -> None:
+    """Connect has started the connector again, which by positions in the log has nothing to complain of."""
+    capture = capture_of(layer.settings)
+    for go_on in (apply, repair):
+        with pytest.raises(EpochDiffers, match="raise-epoch"):
+            go_on(capture)
+    Guardian(capture, places_of(layer.settings), layer.home.run / "capture.json", is_applied=True).look()
+    capture.connect.await_state(CONNECTOR, "STOPPED")
+
+
 def _assert_the_stores_show_the_new_life(layer: SpeedLayer) -> None:
     settings = load_settings()
     assert settings.epoch == 2
@@ -118,7 +134,8 @@ def _assert_the_stores_show_the_new_life(layer: SpeedLayer) -> None:
             found = {row[_ID]: row for row in sink.read([*KEPT, *LOST, "txn_new"]).to_dicts()}
         finally:
             sink.close()
-        shown = {id_: (row["epoch"], row["version"], row["amount_minor"]) for id_, row in found.items() if not row["is_deleted"]}
+        alive = {id_: row for id_, row in found.items() if not row["is_deleted"]}
+        shown = {id_: (row["epoch"], row["version"], row["amount_minor"]) for id_, row in alive.items()}
         assert shown == {
             "txn_kept": (2, 2, 500),
             "txn_changed_in_the_tail": (2, 1, 500),
