@@ -100,8 +100,8 @@ SERVICE_LEVELS = Dataset(
         Column("value", pl.Float64(), "What was measured; null when nothing was.", 1.0, nullable=True),
         Column("promised", pl.Float64(), "What is promised.", 0.95),
         Column("unit", pl.String(), "ratio, seconds or count.", "ratio"),
-        Column("missed_by", pl.Float64(), "Distance from the promise; 0 when it is met, null when not measured.", 0.0,
-               nullable=True),
+        Column("missed_by", pl.Float64(), "Distance from the promise; 0 when it is met, and when a day that is missing"
+               " was due this moment; null when not measured.", 0.0, nullable=True),
         Column("sample_count", pl.Int64(), "Runs, days or rows that the value is of.", 310),
         Column("breach_count", pl.Int64(), "How many of them missed.", 0),
         Column("consequence", pl.String(), "What follows from the breach; null unless breached.", None, nullable=True),
