@@ -51,7 +51,7 @@ RUN_RECORDS = Dataset(
 )
 TICK_RECORDS = Dataset(
     key=("operations", "tick_records"),
-    grain="One row per schedule or sensor that was evaluated on the day.",
+    grain="One row per schedule or sensor that was evaluated on the day, and per sensor that should have been.",
     domain="platform",
     columns=(
         c.PARTITION_DATE,
@@ -60,7 +60,8 @@ TICK_RECORDS = Dataset(
         Column("tick_count", pl.Int64(), "Evaluations of the day.", 2880),
         Column("failed_count", pl.Int64(), "Evaluations that failed.", 0),
         Column(
-            "measured_count", pl.Int64(), "Evaluations whose lag is known; of old days those of sensors are not.", 2879
+            "measured_count", pl.Int64(), "Evaluations whose lag is known, with one that had not come by the end of the"
+            " day; of old days those of sensors are not known.", 2879
         ),
         Column("p95_lag_seconds", pl.Float64(), "95 of 100 began at most so long after they were due; null if unknown.",
                2.5, nullable=True, unit="seconds"),
