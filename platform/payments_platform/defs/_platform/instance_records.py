@@ -1,7 +1,7 @@
-"""What Dagster's instance recorded of runs, tasks and ticks, as the frames that figures are made from.
+"""What Dagster's instance recorded of runs and tasks, as the frames that figures are made from.
 
-Belongs here: reading the instance. Does not: what a figure is (operations/figures), what alerts look at
-(instance_facts.py).
+Belongs here: reading the instance. Does not: ticks (instance_ticks.py), what a figure is (operations/figures), what
+alerts look at (instance_facts.py).
 """
 
 from collections.abc import Iterator, MutableMapping, Sequence
@@ -13,8 +13,6 @@ import polars as pl
 
 from payments_platform.contracts.figures import RUN_RECORDS, WHOLE_RUN
 from payments_platform.defs._platform.instance_facts import is_watched
-from payments_platform.operations.figures.periods import Span
-from payments_platform.operations.figures.ticks import Automation, Tick, tick_records
 
 Rows = Sequence[Sequence[object]]
 _OUTCOMES: Final = {
@@ -28,9 +26,6 @@ _WILL_RETRY: Final = "dagster/will_retry"
 _RETRIED_BY: Final = "dagster/auto_retry_run_id"
 # A retry that has not come by then will not come: its daemon was gone.
 _RETRY_COMES_WITHIN: Final = timedelta(hours=1)
-# The instance keeps skipped ticks of sensors for two days (dagster.yaml); the gaps that they leave are no lag.
-SENSOR_TICKS_KEPT: Final = timedelta(hours=47)
-_BEFORE: Final = timedelta(hours=1)
 _BATCH: Final = 500
 
 
@@ -117,42 +112,3 @@ def first_run_at(instance: dg.DagsterInstance) -> datetime | None:
     """When the platform ran something for the first time; None while it never has."""
     found = instance.get_run_records(limit=1, ascending=True)
     return found[0].create_timestamp.astimezone(UTC) if found else None
-
-
-def ticks_of(instance: dg.DagsterInstance, day: Span, now: datetime) -> pl.DataFrame:
-    """The rows of ``operations/tick_records`` for a day, of every schedule and sensor that was evaluated on it."""
-    # An instance that lives in memory alone has no automation, and no place for its ticks.
-    states = instance.all_instigator_state() if instance.schedule_storage else []
-    found = [_automation(instance, state, day, now) for state in states]
-    return tick_records(sorted(found, key=lambda it: it.name), day)
-
-
-def _automation(instance: dg.DagsterInstance, state: Any, day: Span, now: datetime) -> Automation:  # noqa: ANN401 - InstigatorState
-    is_sensor = state.instigator_type.value == "SENSOR"
-    interval = timedelta(seconds=getattr(state.instigator_data, "min_interval", None) or 0)
-    return Automation(
-        name=state.instigator_name,
-        kind="sensor" if is_sensor else "schedule",
-        ticks=_ticks(instance, state, day),
-        interval=interval,
-        is_complete=not is_sensor or now - day.starts_at < SENSOR_TICKS_KEPT,
-    )
-
-
-def _ticks(instance: dg.DagsterInstance, state: Any, day: Span) -> list[Tick]:  # noqa: ANN401 - InstigatorState
-    found = instance.get_ticks(
-        state.instigator_origin_id,
-        state.selector_id,
-        after=(day.starts_at - _BEFORE).timestamp(),
-        before=day.ends_at.timestamp(),
-    )
-    return sorted(
-        (
-            Tick(
-                datetime.fromtimestamp(it.timestamp, UTC), _moment(it.tick_data.end_timestamp),
-                it.status.value == "FAILURE",
-            )
-            for it in found
-        ),
-        key=lambda tick: tick.at,
-    )  # fmt: skip
