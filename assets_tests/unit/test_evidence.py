@@ -80,6 +80,56 @@ def test_a_manifest_that_cannot_be_read_is_a_day_that_is_missing(lake: Lake) -> 
     assert states(lake, loads())[CLEAN.name].missing == DAYS[3].isoformat()
 
 
+@pytest.mark.row("X4")
+@pytest.mark.parametrize(
+    "before, after, hours, wanted",
+    [
+        ("passed", "pending", 0, "PASS"),
+        ("passed", "pending", 2, "PASS"),
+        ("passed", "pending", 2.01, "FAIL"),
+        ("passed", "failed", 0, "FAIL"),
+        ("failed", "pending", 0, "FAIL"),
+    ],
+)
+def test_a_day_that_is_built_again_is_there_for_two_hours_while_nobody_has_judged_it(
+    lake: Lake, before: Verdict, after: Verdict, hours: float, wanted: str
+) -> None:
+    """Every backfill of recent days would open an alert otherwise; what failed, or never passed, is missing at once."""
+    for day in DAYS:
+        write(lake, day)
+    again = date(2026, 11, 20)
+    write(lake, again, before)
+    write(lake, again, after, hours=(NOW - midnight(again)) / timedelta(hours=1))
+    watched = facts([CLEAN], {}, lake, loads(), days_looked_at(NOW), now=NOW + timedelta(hours=hours))
+    (found,) = evaluate(watched, NOW, first=FIRST)
+    assert (found.state, found.missing) == (wanted, None if wanted == "PASS" else "2026-11-20")
+    # Whoever would read the day cannot: without a time nothing that is not passed is there.
+    (strict,) = facts([CLEAN], {}, lake, loads(), days_looked_at(NOW))
+    assert midnight(again) not in strict.landed
+
+
+@pytest.mark.row("X5")
+@pytest.mark.parametrize("between", ["passed", "failed", "pending"])
+def test_a_day_that_is_built_again_keeps_its_first_landing(lake: Lake, between: Verdict) -> None:
+    """The delay is the one that people waited for, not the age of the day that was repaired."""
+    write(lake, FIRST)
+    write(lake, FIRST, between, hours=200)
+    write(lake, FIRST, hours=24 * 20)
+    (watched,) = facts([CLEAN], {}, lake, loads(), DAYS)
+    (row,) = load_times_of([watched], FIRST).to_dicts()
+    assert (row["delay_seconds"], row["is_on_time"]) == (3 * 3600, True)
+    # The record in the warehouse keeps each landing, this one too.
+    assert lake_landings([CLEAN], lake, DAYS)["landed_at"].to_list() == [midnight(FIRST) + timedelta(hours=24 * 20)]
+
+
+@pytest.mark.row("X5")
+def test_a_day_that_was_built_before_it_was_over_lands_with_its_evening(lake: Lake) -> None:
+    write(lake, FIRST, hours=14)
+    write(lake, FIRST, hours=27)
+    (watched,) = facts([CLEAN], {}, lake, loads(), DAYS)
+    assert watched.landed[midnight(FIRST)].landed_at == midnight(FIRST) + timedelta(hours=27)
+
+
 @pytest.mark.row("X4", "O8")
 def test_a_day_of_the_warehouse_counts_when_its_load_passed(lake: Lake) -> None:
     record = loads(*DAYS[:-1])

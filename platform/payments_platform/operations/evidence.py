@@ -26,6 +26,8 @@ Length = TypeVar("Length", timedelta, float)
 # Fewer say nothing of what is usual.
 _OBSERVATIONS: Final = 5
 _DAY: Final = timedelta(days=1)
+# What the daily job may take for a whole day: a day that was there and is built again is not missed for so long.
+_BUILT_AGAIN: Final = timedelta(hours=2)
 _LANDINGS: Final = pl.Schema(
     {
         "dataset": pl.String(),
@@ -52,13 +54,16 @@ def facts(
     days: Sequence[date],
     *,
     newest: Mapping[str, datetime | None] | None = None,
+    now: datetime | None = None,
 ) -> list[Watched]:
     """What is known of each dataset that can be late, for the days given (in order).
 
     ``reads`` says by name what each is made from; ``load_times`` is the warehouse's record (``Warehouse.load_times``);
     ``newest`` the time of the newest data of each stream that runs here (None: of one that never brought any). The
     others, and what is made from them, are left out: where no stream runs nobody waits for it.
-    A day counts when its manifest passed, or in the warehouse when its latest load passed its checks.
+    A day counts when its manifest passed, or in the warehouse when its latest load passed its checks. With ``now``
+    a day of the lake that was there counts for two hours more while it is built again and nobody has judged it; who
+    would read it leaves ``now`` out.
     """
     in_warehouse = _warehouse_days(load_times, days)
     in_lake: dict[str, dict[datetime, Landed]] = {}
@@ -76,7 +81,7 @@ def facts(
         elif isinstance(dataset.deadline, Due) and dataset.zone in LAKE_ZONES:
             kept = keeper(dataset)
             if kept.name not in in_lake:
-                in_lake[kept.name] = dict(_lake_days(lake, kept, days))
+                in_lake[kept.name] = dict(_lake_days(lake, kept, days, now))
             found.append(replace(plain, landed=in_lake[kept.name]))
         elif isinstance(dataset.deadline, Due):
             found.append(replace(plain, landed=in_warehouse.get(dataset.name, {})))
@@ -88,7 +93,7 @@ def lake_landings(datasets: Iterable[Dataset], lake: Lake, days: Sequence[date])
     """What landed in the lake on these days, as the warehouse keeps it: a row for each dataset and passed day."""
     rows = []
     for dataset in datasets:
-        for manifest in _passed(lake, keeper(dataset), days):
+        for manifest in _there(lake, keeper(dataset), days):
             output = manifest.outputs.get(dataset.name)
             if output is not None:
                 end = _midnight(manifest.day) + _DAY
@@ -112,21 +117,28 @@ def first_owed(environment: Environment, first_partition: date, lake: Lake, raw:
             assert_never(environment)
 
 
-def _passed(lake: Lake, dataset: Dataset, days: Sequence[date]) -> Iterator[Manifest]:
-    """The days whose manifest passed. One that cannot be read is not there: whoever reads the day would fail on it."""
+def _there(lake: Lake, dataset: Dataset, days: Sequence[date], now: datetime | None = None) -> Iterator[Manifest]:
+    """The days that are there. One that cannot be read is not: whoever reads the day would fail on it."""
     for day in days:
         try:
             manifest = lake.manifest(dataset, day)
         except ManifestUnreadable:
             continue
-        if manifest is not None and manifest.verdict == "passed":
+        if manifest is not None and (manifest.verdict == "passed" or _is_built_again(manifest, now)):
             yield manifest
 
 
-def _lake_days(lake: Lake, dataset: Dataset, days: Sequence[date]) -> Iterator[tuple[datetime, Landed]]:
-    for manifest in _passed(lake, dataset, days):
+def _is_built_again(manifest: Manifest, now: datetime | None) -> bool:
+    is_pending = manifest.verdict == "pending" and manifest.replaces_passed
+    return is_pending and now is not None and now - manifest.written_at <= _BUILT_AGAIN
+
+
+def _lake_days(
+    lake: Lake, dataset: Dataset, days: Sequence[date], now: datetime | None
+) -> Iterator[tuple[datetime, Landed]]:
+    for manifest in _there(lake, dataset, days, now):
         start = _midnight(manifest.day)
-        yield start, Landed(manifest.written_at, min(manifest.written_at, start + _DAY))
+        yield start, Landed(manifest.landed_at, min(manifest.written_at, start + _DAY))
 
 
 def _warehouse_days(load_times: pl.DataFrame, days: Sequence[date]) -> dict[str, dict[datetime, Landed]]:
