@@ -13,7 +13,7 @@ from typing import Final, TypeVar, assert_never
 import polars as pl
 
 from payments_platform.contracts.dataset import Dataset
-from payments_platform.contracts.due import Due, MaxAge
+from payments_platform.contracts.due import Deadline, Due, MaxAge
 from payments_platform.lake.errors import ManifestUnreadable
 from payments_platform.lake.manifest import Manifest
 from payments_platform.lake.partitions import Lake
@@ -40,10 +40,14 @@ _LANDINGS: Final = pl.Schema(
 )
 
 
-def days_looked_at(now: datetime, lookback: timedelta = LOOKBACK) -> list[date]:
-    """The days that may decide: those due within the lookback, and today, which may be there early."""
+def days_looked_at(now: datetime, deadlines: Iterable[Deadline] = (), lookback: timedelta = LOOKBACK) -> list[date]:
+    """The days that may decide: from the start of the oldest partition due within the lookback of any deadline on.
+
+    A month that was due 34 days ago began 66 days ago. Today is there too, which may be there early.
+    """
     today = now.astimezone(UTC).date()
-    return days_between(today - lookback - 2 * _DAY, today + _DAY)
+    starts = [it.partition_at(now - lookback - it.after).start.date() for it in deadlines if isinstance(it, Due)]
+    return days_between(min([today - lookback - 2 * _DAY, *starts]), today + _DAY)
 
 
 def facts(
@@ -78,6 +82,9 @@ def facts(
         )
         if isinstance(dataset.deadline, MaxAge):
             found.append(replace(plain, newest=streams[dataset.name]))
+        elif isinstance(dataset.deadline, Due) and dataset.deadline.period == "hour":
+            # Landings are kept by date: that a day is there does not say it of its first hour.
+            found.append(plain)
         elif isinstance(dataset.deadline, Due) and dataset.zone in LAKE_ZONES:
             kept = keeper(dataset)
             if kept.name not in in_lake:

@@ -47,7 +47,8 @@ def watched_of(
 ) -> list[Watched]:
     """What is known of every watched dataset; what it reads is taken from the graph."""
     reads = {it.name: _reads(repository, it) for it in WATCHED}
-    return facts(WATCHED, reads, lake, warehouse.load_times(), days_looked_at(now), newest=newest, now=now)
+    looked_at = days_looked_at(now, [it.deadline for it in WATCHED])
+    return facts(WATCHED, reads, lake, warehouse.load_times(), looked_at, newest=newest, now=now)
 
 
 def newest_of(instance: dg.DagsterInstance) -> dict[str, datetime | None]:
