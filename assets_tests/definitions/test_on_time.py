@@ -11,6 +11,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from assets_tests.fakes.segments import segment
 from assets_tests.fakes.storage import MemoryStorage
 from payments_platform.contracts.catalogue import WATCHED, dataset
 from payments_platform.contracts.due import MaxAge
@@ -127,6 +128,30 @@ def test_a_stream_that_nobody_started_is_late_where_automation_runs_alone(lake: 
     assert owed["search/transactions"] == "FAIL"
     streams = {it.name for it in WATCHED if isinstance(it.deadline, MaxAge)}
     assert set(owed) - tried == streams | {"operations/stream_reconciliation"}
+
+
+@pytest.mark.row("X4")
+def test_the_reconciliation_is_owed_from_the_first_day_of_the_stream_on(lake: Lake) -> None:
+    """A platform that ran for a month before its first stream has no day of that month to compare."""
+    noon = datetime.now(UTC).replace(hour=12, minute=0)
+    segment(lake.storage, 0, 0, 5, at=noon - timedelta(days=2))
+    segment(lake.storage, 1, 0, 5, at=noon - timedelta(days=1))
+    with dg.DagsterInstance.ephemeral() as instance:
+        states = freshness_now(REPOSITORY, instance, lake, Record(), noon)  # type: ignore[arg-type]
+    (found,) = [it for it in states if it.dataset == "operations/stream_reconciliation"]
+    assert (found.missing, found.missing_count) == (f"{noon - timedelta(days=2):%Y-%m-%d}", 2)
+
+
+@pytest.mark.row("X4")
+def test_the_reconciliation_is_owed_only_where_its_schedule_runs(lake: Lake) -> None:
+    """On a laptop nobody starts it: it would be late from the first demo on, for ever."""
+    with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PAYMENTS_ENVIRONMENT", "local")
+        for it in WATCHED:
+            if isinstance(it.deadline, MaxAge):
+                instance.report_runless_asset_event(dg.AssetObservation(dg.AssetKey(list(it.key))))
+        found = freshness_now(REPOSITORY, instance, lake, Record(), datetime.now(UTC))  # type: ignore[arg-type]
+    assert {it.name for it in WATCHED} - {it.dataset for it in found} == {"operations/stream_reconciliation"}
 
 
 @pytest.mark.row("X4")

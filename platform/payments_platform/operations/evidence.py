@@ -59,6 +59,7 @@ def facts(
     *,
     newest: Mapping[str, datetime | None] | None = None,
     now: datetime | None = None,
+    owed_from: Mapping[str, date] | None = None,
 ) -> list[Watched]:
     """What is known of each dataset that can be late, for the days given (in order).
 
@@ -67,7 +68,7 @@ def facts(
     others, and what is made from them, are left out: where no stream runs nobody waits for it.
     A day counts when its manifest passed, or in the warehouse when its latest load passed its checks. With ``now``
     a day of the lake that was there counts for two hours more while it is built again and nobody has judged it; who
-    would read it leaves ``now`` out.
+    would read it leaves ``now`` out. ``owed_from`` is the first day of datasets that began later than the others.
     """
     in_warehouse = _warehouse_days(load_times, days)
     in_lake: dict[str, dict[datetime, Landed]] = {}
@@ -78,8 +79,9 @@ def facts(
         if dataset.name in absent or absent & set(reads.get(dataset.name, ())):
             continue
         plain = Watched(
-            dataset.name, TEAM_OF_ZONE[dataset.key[0]], dataset.deadline, tuple(reads.get(dataset.name, ()))
-        )
+            dataset.name, TEAM_OF_ZONE[dataset.key[0]], dataset.deadline, tuple(reads.get(dataset.name, ())),
+            owed_from=(owed_from or {}).get(dataset.name),
+        )  # fmt: skip
         if isinstance(dataset.deadline, MaxAge):
             found.append(replace(plain, newest=streams[dataset.name]))
         elif isinstance(dataset.deadline, Due) and dataset.deadline.period == "hour":
