@@ -111,17 +111,18 @@ def lake_landings(datasets: Iterable[Dataset], lake: Lake, days: Sequence[date])
     return pl.DataFrame(rows, schema=_LANDINGS, orient="row")
 
 
-def first_owed(environment: Environment, first_partition: date, lake: Lake, raw: Iterable[Dataset]) -> date:
-    """The first day that must be there.
+def first_owed(environment: Environment, first_partition: date, lake: Lake, raw: Iterable[Dataset]) -> date | None:
+    """The first day that must be there; None when none must.
 
     Where the daily job runs by itself, the first partition of the settings: a platform that never built anything owes
-    all of it. On a laptop and in tests, where a person builds the days they want to see, the first day ever built.
+    all of it. On a laptop and in tests, where a person builds the days they want to see, the first day ever built;
+    none as long as nothing is.
     """
     match environment:
         case "staging" | "production":
             return first_partition
         case "local" | "test":
-            return min((day for it in raw if (day := lake.first_day(it))), default=first_partition)
+            return min((day for it in raw if (day := lake.first_day(it))), default=None)
         case _:
             assert_never(environment)
 

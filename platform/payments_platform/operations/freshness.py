@@ -119,7 +119,7 @@ class _Judgement:
                 it.dataset, it.owner, "FAIL", due_at, oldest.key, len(missing), due_at, next_due, causes, reason
             )
         arrival = self._arrival(it, due, following)
-        if arrival > next_due and following.end <= self._now:
+        if arrival > next_due and following.end <= self._now and following.start.date() >= first:
             causes = self._roots_of(it, following)
             hopeless = next_due - (arrival - self._now)
             reason = (

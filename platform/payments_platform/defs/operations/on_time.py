@@ -4,7 +4,7 @@ Belongs here: the check, the sensor, what is said again and when. Does not: what
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import dagster as dg
 
@@ -80,7 +80,7 @@ def freshness_of(watched: Sequence[Watched], lake: Lake, now: datetime) -> list[
     """The judgement, from the first day on that is owed in this environment."""
     settings = load_settings()
     first = first_owed(settings.environment, settings.first_partition, lake, of_zone("raw"))
-    return evaluate(watched, now, first=first)
+    return evaluate(watched, now, first=first or date.max)
 
 
 def _reads(repository: dg.RepositoryDefinition, of: Dataset) -> list[str]:
