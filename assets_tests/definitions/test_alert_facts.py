@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 
 from payments_platform.definitions import defs
-from payments_platform.defs._platform.instance_facts import automation_facts, run_facts
-from payments_platform.defs._platform.partitions import SINGLE
+from payments_platform.defs._platform.instance_facts import automation_facts, day_held, parts_of, run_facts
+from payments_platform.defs._platform.partitions import RANGE_END, RANGE_START, SINGLE, WINDOWS_TAG
 from payments_platform.defs.operations.alerts import NAME
 
 DAY = {SINGLE: "2025-01-01"}
@@ -41,7 +41,7 @@ def test_a_failed_run_names_its_days_and_the_check_that_stopped_it() -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         run(instance, fails="yes")
         (fact,) = run_facts(instance, datetime.now(UTC))
-    assert (fact.job, fact.days, fact.succeeded, fact.will_retry) == ("daily", (date(2025, 1, 1),), False, False)
+    assert (fact.job, fact.parts, fact.succeeded, fact.will_retry) == ("daily", ("2025-01-01",), False, False)
     assert [(it.asset, it.name, it.text) for it in fact.checks] == [("payments", "holds", "2 rows broke R-amount-sign")]
     assert "payments_holds" in fact.problem
 
@@ -52,6 +52,24 @@ def test_a_good_run_and_one_that_will_be_retried_are_told_apart() -> None:
         run(instance, fails="yes", **{"dagster/will_retry": "true"})
         facts = sorted(run_facts(instance, datetime.now(UTC)), key=lambda fact: fact.ended_at)
     assert [(fact.succeeded, fact.will_retry) for fact in facts] == [(True, False), (False, True)]
+
+
+@pytest.mark.parametrize("tags, parts, day", [
+    ({WINDOWS_TAG: "3-5"}, ("window 3", "window 4", "window 5"), "today"),
+    ({SINGLE: "2025-01-01-23:00"}, ("2025-01-01-23:00",), "2025-01-01"),
+    ({RANGE_START: "2025-01-01-23:00", RANGE_END: "2025-01-02-00:00"}, ("2025-01-01-23:00", "2025-01-02-00:00"),
+     "2025-01-01"),
+    ({RANGE_START: "2025-01-01", RANGE_END: "2025-01-02"}, ("2025-01-01", "2025-01-02"), None),
+    ({SINGLE: "2025-01"}, ("2025-01",), None),
+    ({}, (), None),
+])  # fmt: skip
+def test_a_run_says_which_windows_hours_or_days_it_covers(
+    tags: dict[str, str], parts: tuple[str, ...], day: str | None
+) -> None:
+    ended = datetime(2025, 1, 3, tzinfo=UTC)
+    known = {None: None, "today": ended.date()}
+    assert parts_of(tags) == parts
+    assert day_held(tags, ended) == (known[day] if day in known else date.fromisoformat(str(day)))
 
 
 @pytest.mark.row("A3")
