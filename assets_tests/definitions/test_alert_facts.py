@@ -3,7 +3,7 @@
 Belongs here: the facts that alerts are made from. Does not: what follows from them (unit/test_alert_sources).
 """
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 import pytest
@@ -52,6 +52,23 @@ def test_a_good_run_and_one_that_will_be_retried_are_told_apart() -> None:
         run(instance, fails="yes", **{"dagster/will_retry": "true"})
         facts = sorted(run_facts(instance, datetime.now(UTC)), key=lambda fact: fact.ended_at)
     assert [(fact.succeeded, fact.will_retry) for fact in facts] == [(True, False), (False, True)]
+
+
+@pytest.mark.parametrize("more, passed, will_retry", [
+    ({}, timedelta(minutes=59), True),
+    ({}, timedelta(minutes=61), False),
+    ({"dagster/auto_retry_run_id": "0"}, timedelta(hours=3), True),
+])  # fmt: skip
+def test_a_promised_retry_that_does_not_come_is_believed_for_an_hour(
+    more: dict[str, str], passed: timedelta, *, will_retry: bool
+) -> None:
+    """The daemon that was to start it was gone: nobody would ever be told."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        run(instance, fails="yes", **{"dagster/will_retry": "true", **more})
+        (fact,) = run_facts(instance, datetime.now(UTC) + passed)
+    assert fact.will_retry == will_retry
+    assert [it.name for it in fact.checks] == ([] if will_retry else ["holds"])
+    assert bool(fact.problem) != will_retry
 
 
 @pytest.mark.parametrize("tags, parts, day", [

@@ -26,6 +26,9 @@ from payments_platform.operations.alerts.run_sources import AutomationFact, Fail
 LOOKBACK: Final = timedelta(days=7)
 _TICKS: Final = 25
 _WILL_RETRY: Final = "dagster/will_retry"
+_RETRIED_BY: Final = "dagster/auto_retry_run_id"
+# A retry that has not come by then will not come: its daemon was gone.
+RETRY_COMES_WITHIN: Final = timedelta(hours=1)
 _BACKFILL: Final = "dagster/backfill"
 _AD_HOC: Final = "__ASSET_JOB"
 _ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
@@ -34,7 +37,7 @@ _ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 def run_facts(instance: dg.DagsterInstance, now: datetime) -> list[RunFact]:
     """The runs that ended lately. One that a person cancelled, or started by hand for a few assets, they see."""
     records = instance.get_run_records(filters=dg.RunsFilter(statuses=_ENDED, updated_after=now - LOOKBACK))
-    return [_run_fact(instance, record) for record in records if is_watched(record.dagster_run)]
+    return [_run_fact(instance, record, now) for record in records if is_watched(record.dagster_run)]
 
 
 def is_watched(run: dg.DagsterRun) -> bool:
@@ -42,11 +45,17 @@ def is_watched(run: dg.DagsterRun) -> bool:
     return run.job_name != _AD_HOC or _BACKFILL in run.tags
 
 
-def _run_fact(instance: dg.DagsterInstance, record: Any) -> RunFact:  # noqa: ANN401 - RunRecord, which Dagster exports not
+def starts_again(run: dg.DagsterRun, ended_at: datetime, now: datetime) -> bool:
+    """Whether a failed run is started again by itself, or may still be."""
+    is_promised = run.status is dg.DagsterRunStatus.FAILURE and run.tags.get(_WILL_RETRY, "false").lower() == "true"
+    return is_promised and (_RETRIED_BY in run.tags or now - ended_at < RETRY_COMES_WITHIN)
+
+
+def _run_fact(instance: dg.DagsterInstance, record: Any, now: datetime) -> RunFact:  # noqa: ANN401 - RunRecord, which Dagster exports not
     run: dg.DagsterRun = record.dagster_run
     ended_at = datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)
     is_failed = run.status is dg.DagsterRunStatus.FAILURE
-    will_retry = is_failed and run.tags.get(_WILL_RETRY, "false").lower() == "true"
+    will_retry = starts_again(run, ended_at, now)
     return RunFact(
         run_id=run.run_id,
         job=run.job_name,
