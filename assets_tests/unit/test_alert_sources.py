@@ -159,6 +159,15 @@ def test_a_day_that_never_began_is_one_cause_for_every_dataset() -> None:
     assert [it.rule for it in found] == ["dataset_late"] * 4 + ["mart_late"] * 2
 
 
+def test_a_table_and_its_quarantine_are_late_for_one_cause() -> None:
+    """They are written together and have one manifest: two messages would tell of one fault."""
+    found = of_freshness([state(name, "FAIL") for name in ("clean/transactions", "quarantine/transactions")], NOW)
+    assert [it.cause for it in found] == ["clean 2026-02-28"] * 2
+    lacking = state("quarantine/transactions", "FAIL")
+    _, waiting = of_freshness([lacking, state("marts/x", "FAIL", causes=(lacking.dataset,))], NOW)
+    assert waiting.cause == "clean 2026-02-28"
+
+
 @pytest.mark.row("X4", "C5")
 def test_what_is_on_time_says_nothing_and_what_is_late_counts_from_its_deadline() -> None:
     assert of_freshness([state("marts/x", "PASS")], NOW) == []
