@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from payments_platform.clients.postgres import connect
 from payments_platform.local import selection, sites
@@ -31,6 +32,9 @@ REUSED_HOME = "PAYMENTS_TEST_HOME"
 # The files of the Java servers, fetched once for all test runs of this checkout and for its own stack.
 DOWNLOADS = Path(os.environ.get("PAYMENTS_DOWNLOADS") or PROJECT / ".local" / "cache")
 _DATABASE, _PRISTINE = "payments", "payments_pristine"
+# An example on a busy machine may take as long as it likes: no test is timed.
+hypothesis_settings.register_profile("untimed", deadline=None)
+hypothesis_settings.load_profile("untimed")
 
 
 def pytest_unconfigure() -> None:

@@ -53,12 +53,19 @@ class FakeStreams:
         self.letters = letters(0, datetime.now(UTC))
         self.findings: list[Finding] = []
         self.sweeps = 0
+        self.unread: dict[str, int] = {}
+        self.beat_at: datetime | None = datetime.now(UTC)
+        self.end = 1000
+        self.started = True
 
     def ends(self, topic: str) -> Mapping[str, int]:
-        return {f"{topic}-0": 1000}
+        return {f"{topic}-0": self.end}
 
     def consumed(self, group: str) -> Position:
-        return Position({"analytics.transactions-0": 990}, 10)
+        return Position({"analytics.transactions-0": 990} if self.started else {}, 10, self.unread.get(group, 9))
+
+    def captured_until(self) -> datetime | None:
+        return self.beat_at
 
     def documents(self) -> int:
         if "mongodb" in self.away:
@@ -105,6 +112,70 @@ def test_what_moved_is_observed_with_its_position_lag_and_count() -> None:
     assert {event.asset_key.to_user_string() for event in again.asset_events} == {
         "documents/transaction_logs", "search/transactions",
     }  # fmt: skip
+
+
+GROUPS = ("processor", "sink-mongodb", "sink-elasticsearch", "sink-lake")
+STREAMS = {
+    "documents/transaction_logs", "raw/transactions_stream", "search/transactions", "streams/changes",
+    "streams/transactions",
+}  # fmt: skip
+
+
+def told_again(streams: FakeStreams, minutes: float = 3) -> set[str]:
+    """What is observed so long after everything was, when nothing moved."""
+    first = tick(stream_positions, streams)
+    cursor = json.loads(first.cursor)
+    cursor["still_at"] = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
+    found = tick(stream_positions, streams, json.dumps(cursor))
+    return {event.asset_key.to_user_string() for event in found.asset_events or []}
+
+
+@pytest.mark.row("X4")
+def test_a_stream_without_traffic_is_seen_again_before_it_looks_old() -> None:
+    """Nobody pays at night, and a person who is paged for it stops reading pages."""
+    streams = FakeStreams()
+    streams.unread = dict.fromkeys(GROUPS, 0)
+    assert told_again(streams) == STREAMS
+    assert told_again(streams, minutes=1) == set()
+
+
+@pytest.mark.row("X4")
+def test_a_stream_that_nothing_ever_came_to_is_seen_again_too() -> None:
+    streams = FakeStreams()
+    streams.unread, streams.started, streams.end = dict.fromkeys(GROUPS, 0), False, 0
+    assert told_again(streams) == STREAMS
+
+
+@pytest.mark.row("X4")
+@pytest.mark.parametrize(
+    "fault, wanted",
+    [
+        ("the heartbeat is a minute old", set()),
+        ("no heartbeat", set()),
+        ("processor is behind", set()),
+        ("sink-mongodb is behind", STREAMS - {"documents/transaction_logs"}),
+        ("sink-lake is behind", STREAMS - {"raw/transactions_stream"}),
+        ("mongodb is away", STREAMS - {"documents/transaction_logs"}),
+        ("nobody ever read", set()),
+    ],
+)
+def test_a_stream_that_stands_still_grows_old(fault: str, wanted: set[str]) -> None:
+    """Silence is only peace where it is known that nothing waits: at the source, on the topics, before the stores."""
+    streams = FakeStreams()
+    streams.unread = dict.fromkeys(GROUPS, 0)
+    who, _, what = fault.partition(" is ")
+    match who, what:
+        case "the heartbeat", _:
+            streams.beat_at = datetime.now(UTC) - timedelta(seconds=61)
+        case "no heartbeat", _:
+            streams.beat_at = None
+        case "nobody ever read", _:
+            streams.started = False
+        case _, "behind":
+            streams.unread[who] = 1
+        case _:
+            streams.away = {who}
+    assert told_again(streams) == wanted
 
 
 @pytest.mark.row("C6")

@@ -58,7 +58,7 @@ class FakeStreams:
         return {f"{topic}-{partition}": 1000 for partition in range(4)}
 
     def consumed(self, group: str) -> Position:
-        return Position({f"{ANALYTICS_TRANSACTIONS}-0": 990}, 10)
+        return Position({f"{ANALYTICS_TRANSACTIONS}-0": 990}, 10, 9)
 
     def documents(self) -> int:
         return 5

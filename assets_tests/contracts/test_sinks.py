@@ -99,7 +99,7 @@ def test_any_order_delay_and_repetition_ends_in_the_same_documents(store: Store)
     is_fake = store.set_away is not None
 
     @settings(
-        max_examples=60 if is_fake else 4, deadline=None, database=None, derandomize=not is_fake,
+        max_examples=60 if is_fake else 4, database=None, derandomize=not is_fake,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )  # fmt: skip
     @given(deliveries())

@@ -146,7 +146,7 @@ def after(*seconds: float) -> list[Tick]:
 @pytest.mark.row("R6")
 def test_a_sensor_is_late_by_what_lies_beyond_its_interval_the_night_before_included() -> None:
     ticks = after(-20, 15, 45, 80, 500)
-    frame = tick_records([Automation("alerts", "sensor", ticks, timedelta(seconds=30))], DAY)
+    frame = tick_records([Automation("alerts", "sensor", ticks, timedelta(seconds=30))], DAY, after(510)[0].at)
     (row,) = frame.iter_rows(named=True)
     assert (row["tick_count"], row["measured_count"], row["longest_lag_seconds"]) == (4, 4, 390.0)
     assert row["p95_lag_seconds"] == 390.0
@@ -155,7 +155,7 @@ def test_a_sensor_is_late_by_what_lies_beyond_its_interval_the_night_before_incl
 @pytest.mark.row("R6")
 def test_a_schedule_is_late_by_the_time_from_its_due_moment_to_its_end() -> None:
     ticks = [Tick(DAY.starts_at, DAY.starts_at + timedelta(seconds=31)), Tick(DAY.starts_at, None, is_failed=True)]
-    frame = tick_records([Automation("nightly", "schedule", ticks)], DAY)
+    frame = tick_records([Automation("nightly", "schedule", ticks)], DAY, DAY.ends_at)
     (row,) = frame.iter_rows(named=True)
     assert (row["tick_count"], row["failed_count"], row["measured_count"]) == (2, 1, 1)
     assert row["longest_lag_seconds"] == 31.0
@@ -164,10 +164,17 @@ def test_a_schedule_is_late_by_the_time_from_its_due_moment_to_its_end() -> None
 @pytest.mark.row("R6")
 def test_gaps_that_removed_ticks_leave_are_no_lag() -> None:
     """The instance forgets skipped ticks after two days: the hours between the others would read as hours late."""
-    frame = tick_records([Automation("old", "sensor", after(10, 40_000), timedelta(30), is_complete=False)], DAY)
+    frame = tick_records(
+        [Automation("old", "sensor", after(10, 40_000), timedelta(30), is_complete=False)], DAY, DAY.ends_at
+    )
     (row,) = frame.iter_rows(named=True)
     assert (row["tick_count"], row["measured_count"], row["p95_lag_seconds"]) == (2, 0, None)
 
 
-def test_what_was_not_evaluated_that_day_has_no_row() -> None:
-    assert tick_records([Automation("x", "sensor", after(-500, 90_000))], DAY).is_empty()
+@pytest.mark.row("R6")
+def test_what_was_not_waited_for_that_day_has_no_row() -> None:
+    """A sensor that is new, one whose ticks of the day were removed, and a schedule of other days."""
+    new = Automation("new", "sensor", after(90_000))
+    old = Automation("old", "sensor", after(-500, 90_000), is_complete=False)
+    other = Automation("monthly", "schedule", after(-500, 90_000))
+    assert tick_records([new, old, other], DAY, DAY.ends_at).is_empty()

@@ -11,15 +11,18 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from assets_tests.fakes.segments import segment
 from assets_tests.fakes.storage import MemoryStorage
 from payments_platform.contracts.catalogue import WATCHED, dataset
 from payments_platform.contracts.due import MaxAge
 from payments_platform.contracts.sample import sample
 from payments_platform.definitions import defs
+from payments_platform.defs.operations.alerts import sources_of
 from payments_platform.defs.operations.on_time import evaluation, freshness, freshness_now, newest_of
 from payments_platform.lake.partitions import Lake
 from payments_platform.operations.freshness import Freshness
 from payments_platform.operations.on_time import EVENTS_AT_ONCE
+from payments_platform.settings import load_settings
 from payments_platform.vocabulary import days_between
 from payments_platform.warehouse.load_times import SCHEMA
 
@@ -127,6 +130,75 @@ def test_a_stream_that_nobody_started_is_late_where_automation_runs_alone(lake: 
     assert owed["search/transactions"] == "FAIL"
     streams = {it.name for it in WATCHED if isinstance(it.deadline, MaxAge)}
     assert set(owed) - tried == streams | {"operations/stream_reconciliation"}
+
+
+@pytest.mark.row("X4")
+def test_the_reconciliation_is_owed_from_the_first_day_of_the_stream_on(lake: Lake) -> None:
+    """A platform that ran for a month before its first stream has no day of that month to compare."""
+    noon = datetime.now(UTC).replace(hour=12, minute=0)
+    segment(lake.storage, 0, 0, 5, at=noon - timedelta(days=2))
+    segment(lake.storage, 1, 0, 5, at=noon - timedelta(days=1))
+    with dg.DagsterInstance.ephemeral() as instance:
+        states = freshness_now(REPOSITORY, instance, lake, Record(), noon)  # type: ignore[arg-type]
+    (found,) = [it for it in states if it.dataset == "operations/stream_reconciliation"]
+    assert (found.missing, found.missing_count) == (f"{noon - timedelta(days=2):%Y-%m-%d}", 2)
+
+
+@pytest.mark.row("X4")
+def test_the_reconciliation_is_owed_only_where_its_schedule_runs(lake: Lake) -> None:
+    """On a laptop nobody starts it: it would be late from the first demo on, for ever."""
+    with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PAYMENTS_ENVIRONMENT", "local")
+        for it in WATCHED:
+            if isinstance(it.deadline, MaxAge):
+                instance.report_runless_asset_event(dg.AssetObservation(dg.AssetKey(list(it.key))))
+        found = freshness_now(REPOSITORY, instance, lake, Record(), datetime.now(UTC))  # type: ignore[arg-type]
+    assert {it.name for it in WATCHED} - {it.dataset for it in found} == {"operations/stream_reconciliation"}
+
+
+def asked(lake: Lake) -> tuple[int, int]:
+    """How many datasets are late or bound to be, and how many of them the alerts hear of."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(instance=instance, repository_def=REPOSITORY)
+        warehouse, now = Record(), datetime.now(UTC).replace(hour=12)
+        sources = sources_of(context, load_settings(), lake, warehouse)  # type: ignore[arg-type]
+        late = freshness_now(REPOSITORY, instance, lake, warehouse, now)  # type: ignore[arg-type]
+        return sum(it.state != "PASS" for it in late), len(sources["freshness"](now))
+
+
+@pytest.mark.row("X4", "A3")
+@pytest.mark.parametrize("environment", ["local", "test", "staging", "production"])
+@pytest.mark.parametrize("switch", ["", "true", "false"])
+def test_alerts_hear_of_late_data_where_jobs_start_by_themselves_or_a_person_asks(
+    lake: Lake, environment: str, switch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first demo builds its days one after the other: each that has to wait would page somebody for nothing.
+
+    The source stays and names nothing, so that what was open closes.
+    """
+    monkeypatch.setenv("PAYMENTS_ENVIRONMENT", environment)
+    if switch:
+        monkeypatch.setenv("PAYMENTS_ALERT_ON_FRESHNESS", switch)
+    lake.write(
+        datetime.now(UTC).date() - timedelta(days=9),
+        {RATES: sample(RATES, 1)},
+        code_version="test",
+        now=datetime.now(UTC),
+    )
+    late, heard = asked(lake)
+    is_on = switch == "true" or (not switch and environment in {"staging", "production"})
+    assert late > len(WATCHED) // 2
+    assert heard == (late if is_on else 0)
+
+
+@pytest.mark.row("X4")
+def test_a_laptop_on_which_nothing_was_built_owes_nothing(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAYMENTS_ENVIRONMENT", "local")
+    for hour in (5, 12):
+        with dg.DagsterInstance.ephemeral() as instance:
+            now = datetime.now(UTC).replace(hour=hour)
+            found = freshness_now(REPOSITORY, instance, lake, Record(), now)  # type: ignore[arg-type]
+        assert {it.state for it in found} == {"PASS"}
 
 
 @pytest.mark.row("X4")

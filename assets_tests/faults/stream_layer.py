@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -44,14 +44,24 @@ class SpeedLayer:
 
     home: Home
     settings: Settings
+    request: Request
 
     @property
     def environment(self) -> dict[str, str]:
         """What leads a command here; the fixture has put the variables there."""
         return dict(os.environ)
 
-    def stores(self, settle: float = 0) -> list[Verdict]:
-        """What `payments verify` says of each store."""
+    def up(self, *, workers: bool) -> None:
+        """`payments up`, as a person runs it after `payments down`; without workers, capture is not set up."""
+        names = [it.name for it in selection.services(ui=False, streams=True, workers=workers)]
+        local_stack.up(replace(self.request, workers=workers, only=tuple(names)))
+
+    def down(self) -> None:
+        """`payments down`."""
+        local_stack.down(self.home, lambda _: None)
+
+    def differences(self, settle: float = 0) -> pl.DataFrame:
+        """What `payments verify` lists: store, kind, payment, version."""
         command = [PAYMENTS, "verify", "--format", "json", "--settle", str(settle)]
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
         # It ends with 1 for a difference, and for an error, of which it prints no list.
@@ -64,7 +74,11 @@ class SpeedLayer:
             "version": pl.Int64,
             "what": pl.String,
         }
-        found = pl.DataFrame(json.loads(done.stdout), schema=schema)
+        return pl.DataFrame(json.loads(done.stdout), schema=schema)
+
+    def stores(self, settle: float = 0) -> list[Verdict]:
+        """What `payments verify` says of each store."""
+        found = self.differences(settle)
         return [Verdict(name, 0, 0, found.filter(pl.col(STORE) == name)) for name in STORES]
 
 
@@ -101,7 +115,7 @@ def running(folder: Path, *, daemon: bool) -> Iterator[SpeedLayer]:
             _await(lambda: capture_runs(settings), "change capture")
             if daemon:
                 _await(lambda: daemon_beats(settings), "Dagster's daemon")
-            yield SpeedLayer(home, settings)
+            yield SpeedLayer(home, settings, request)
         finally:
             local_stack.down(home, lambda _: None)
 

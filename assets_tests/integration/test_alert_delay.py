@@ -81,6 +81,8 @@ def late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Late]:
         monkeypatch.setenv("SLACK_WEBHOOK_URL", f"{slack.url}services/T0/B0/x")
         monkeypatch.setenv("PAGERDUTY_ROUTING_KEY", ROUTING_KEY)
         monkeypatch.setenv("PAGERDUTY_EVENTS_URL", pagerduty.url)
+        # In a test nothing starts by itself, so nobody is told of late data unless it is asked for.
+        monkeypatch.setenv("PAYMENTS_ALERT_ON_FRESHNESS", "true")
         try:
             platform = _with_one_day(home, project, day)
             due_at = datetime.now(UTC).replace(microsecond=0) + AHEAD

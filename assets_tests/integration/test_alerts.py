@@ -4,6 +4,7 @@ Belongs here: what only the real parts show. Does not: the rules (unit/test_aler
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -15,6 +16,8 @@ from assets_tests.fakes.alert_servers import pagerduty_server, slack_server
 from assets_tests.fakes.alerting import ROUTING_KEY
 from payments_platform.cli import app
 from payments_platform.clients.postgres import connect
+from payments_platform.contracts.catalogue import dataset
+from payments_platform.contracts.sample import sample
 from payments_platform.definitions import defs
 from payments_platform.defs.operations.alerts import alerts
 from payments_platform.lake.partitions import Lake
@@ -58,10 +61,14 @@ def evaluated(instance: dg.DagsterInstance, folder: Path) -> str:
 
 
 @pytest.mark.row("A3", "C7", "X4")
-def test_an_empty_platform_is_one_message_and_a_run_that_failed_another(
+def test_a_platform_that_builds_nothing_is_one_message_and_a_run_that_failed_another(
     empty_alerts: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Every dataset is late for one cause, that nothing was ever built: eighty messages would hide the run's."""
+    """Every dataset is late for one cause, that nothing was built for weeks: eighty messages would hide the run's."""
+    now, rates = datetime.now(UTC), dataset("raw/exchange_rates")
+    begun = (now - timedelta(days=40)).date()
+    Lake(LocalStorage(tmp_path / "lake")).write(begun, {rates: sample(rates, 1)}, code_version="test", now=now)
+    monkeypatch.setenv("PAYMENTS_ALERT_ON_FRESHNESS", "true")
     with slack_server() as slack, dg.instance_for_test() as instance:
         monkeypatch.setenv("SLACK_WEBHOOK_URL", f"{slack.url}services/T0/B0/x")
         evaluated(instance, tmp_path)

@@ -129,7 +129,7 @@ def until(holds: Callable[[], bool], seconds: float = 90) -> None:
 def test_poisoned_messages_delay_no_good_one_and_all_come_to_an_end(
     stream_stack: Stack, topic: str, poisoned: int, budget: float
 ) -> None:
-    """Seeded. One good message beside each poisoned one, at some thousand a second."""
+    """Seeded. One good message beside each poisoned one, a thousand a second of both: 500 good ones have 1.5 s."""
     servers, random_ = stream_stack.settings.kafka_servers(), random.Random(20_26)
     handler = Reading(servers)
     faults = [CLASSES[n % len(CLASSES)] for n in range(poisoned)]
@@ -142,8 +142,8 @@ def test_poisoned_messages_delay_no_good_one_and_all_come_to_an_end(
         for n, (key, value) in enumerate(both):
             producer.produce(topic, key=key, value=value)
             if n % 100 == 99:
-                producer.poll(0.03)
-                time.sleep(0.03)
+                producer.poll(0)
+                time.sleep(0.1)
         producer.flush(30)
         until(lambda: sum(handler.taken.values()) == poisoned)
         until(lambda: ledger(servers, topic).height == poisoned)

@@ -22,7 +22,7 @@ def drive_for_a_second(stack: Stack, seed: int) -> None:
     drive(traffic, 1.0, threading.Event(), lambda _: None)
 
 
-@pytest.mark.row("X17")
+@pytest.mark.row("X2")
 def test_ranges_hold_every_payment_once_and_what_changed_since_with_its_whole_past(
     empty_source: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:

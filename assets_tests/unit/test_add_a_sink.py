@@ -30,7 +30,7 @@ def of_the_guide() -> Sink:
 
 @pytest.mark.row("S10", "Y3")
 @given(deliveries())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_sink_of_the_guide_keeps_the_later_of_two_versions(events: list[Event]) -> None:
     sink, refused = of_the_guide(), list[pl.DataFrame]()
     worker = SinkHandler(sink, refused.append, WorkerMetrics("sink-sqlite", CollectorRegistry()))

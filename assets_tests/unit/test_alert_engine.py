@@ -1,7 +1,7 @@
 """The state of an alert: pending, open, closed; one message at each end, whatever happens between.
 
 Belongs here: the pure step, with an injected clock. Does not: delivery (test_alert_outbox), the rules' own figures
-(test_alert_rules).
+(test_alert_rules), damping (test_alert_damping).
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from payments_platform.operations.alerts.engine import FLAP_CAP, Notice, step
+from payments_platform.operations.alerts.engine import Notice, step
 from payments_platform.operations.alerts.rules import Level, Rule
 from payments_platform.operations.alerts.state import Memory, Observation, from_json, to_json
 
@@ -193,18 +193,6 @@ def test_what_is_late_next_joins_the_open_message_although_the_cause_moved_on() 
     assert len([kind for kind, channel in clock.kinds if channel == "pagerduty"]) == 2
 
 
-def test_an_alert_that_flaps_is_damped() -> None:
-    """Ten minutes on, ten minutes off, for a day: 72 openings, of which a handful are told."""
-    clock = Clock()
-    for _ in range(72):
-        clock.ticks(10 * MINUTE, seen("plain"))
-        clock.ticks(10 * MINUTE)
-    opened = clock.kinds.count(("open", "slack"))
-    assert 1 <= opened <= 5
-    clock.ticks(FLAP_CAP + MINUTE)
-    assert clock.kinds.count(("close", "slack")) == opened
-
-
 def test_what_cannot_be_asked_neither_opens_nor_closes() -> None:
     """A database that is away would otherwise close every alert that is read from it."""
     clock = Clock()
@@ -246,7 +234,7 @@ def test_the_alert_of_a_rule_that_is_gone_closes() -> None:
     assert memory.open_alerts == ()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(

@@ -57,6 +57,7 @@ def test_capture_that_is_well_has_no_finding() -> None:
         (replace(WELL, before_gap=beat(5)), "capture_gap"),
         (replace(WELL, open_snapshots=(OpenSnapshot("r", "repair", NOW),)), "capture_gap"),
         (replace(WELL, offset_lsn=1001), "capture_source_rewound"),
+        (replace(WELL, has_parted=True), "capture_source_rewound"),
         (replace(WELL, epoch=2), "capture_epoch_differs"),
         (replace(WELL, slot=replace(SLOT, retained_bytes=5 * GIB, safe_bytes=3 * GIB)), "capture_wal_filling"),
         (replace(WELL, slot=replace(SLOT, wal_status="unreserved", safe_bytes=0)), "capture_wal_filling"),

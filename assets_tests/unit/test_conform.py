@@ -43,7 +43,7 @@ def payments(*rows: tuple[str, int, datetime]) -> pl.LazyFrame:
 
 
 @pytest.mark.row("B5")
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     rows=st.lists(
         st.tuples(

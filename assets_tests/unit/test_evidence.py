@@ -3,22 +3,25 @@
 Belongs here: facts from a lake in memory and a made-up record of loads. Does not: the judgement (test_freshness).
 """
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 
 import polars as pl
 import pytest
 
 from assets_tests.fakes.storage import MemoryStorage
-from payments_platform.contracts.catalogue import dataset
+from payments_platform.contracts.catalogue import WATCHED, dataset
+from payments_platform.contracts.dataset import Dataset
+from payments_platform.contracts.due import DEADLINE_OF_ZONE, Due
 from payments_platform.contracts.sample import sample
 from payments_platform.lake.manifest import Verdict
 from payments_platform.lake.partitions import Lake
 from payments_platform.lake.paths import manifest_path
 from payments_platform.lake.storage import ANY
 from payments_platform.operations.evidence import days_looked_at, facts, first_owed, lake_landings, nearest_rank
-from payments_platform.operations.freshness import Freshness, evaluate
+from payments_platform.operations.freshness import LOOKBACK, Freshness, evaluate
 from payments_platform.operations.load_times import load_times_of, measured
-from payments_platform.vocabulary import days_between
+from payments_platform.vocabulary import Zone, days_between
 from payments_platform.warehouse.load_times import SCHEMA
 
 CLEAN, QUARANTINE = dataset("clean/transactions"), dataset("quarantine/transactions")
@@ -80,6 +83,56 @@ def test_a_manifest_that_cannot_be_read_is_a_day_that_is_missing(lake: Lake) -> 
     assert states(lake, loads())[CLEAN.name].missing == DAYS[3].isoformat()
 
 
+@pytest.mark.row("X4")
+@pytest.mark.parametrize(
+    "before, after, hours, wanted",
+    [
+        ("passed", "pending", 0, "PASS"),
+        ("passed", "pending", 2, "PASS"),
+        ("passed", "pending", 2.01, "FAIL"),
+        ("passed", "failed", 0, "FAIL"),
+        ("failed", "pending", 0, "FAIL"),
+    ],
+)
+def test_a_day_that_is_built_again_is_there_for_two_hours_while_nobody_has_judged_it(
+    lake: Lake, before: Verdict, after: Verdict, hours: float, wanted: str
+) -> None:
+    """Every backfill of recent days would open an alert otherwise; what failed, or never passed, is missing at once."""
+    for day in DAYS:
+        write(lake, day)
+    again = date(2026, 11, 20)
+    write(lake, again, before)
+    write(lake, again, after, hours=(NOW - midnight(again)) / timedelta(hours=1))
+    watched = facts([CLEAN], {}, lake, loads(), days_looked_at(NOW), now=NOW + timedelta(hours=hours))
+    (found,) = evaluate(watched, NOW, first=FIRST)
+    assert (found.state, found.missing) == (wanted, None if wanted == "PASS" else "2026-11-20")
+    # Whoever would read the day cannot: without a time nothing that is not passed is there.
+    (strict,) = facts([CLEAN], {}, lake, loads(), days_looked_at(NOW))
+    assert midnight(again) not in strict.landed
+
+
+@pytest.mark.row("X5")
+@pytest.mark.parametrize("between", ["passed", "failed", "pending"])
+def test_a_day_that_is_built_again_keeps_its_first_landing(lake: Lake, between: Verdict) -> None:
+    """The delay is the one that people waited for, not the age of the day that was repaired."""
+    write(lake, FIRST)
+    write(lake, FIRST, between, hours=200)
+    write(lake, FIRST, hours=24 * 20)
+    (watched,) = facts([CLEAN], {}, lake, loads(), DAYS)
+    (row,) = load_times_of([watched], FIRST).to_dicts()
+    assert (row["delay_seconds"], row["is_on_time"]) == (3 * 3600, True)
+    # The record in the warehouse keeps each landing, this one too.
+    assert lake_landings([CLEAN], lake, DAYS)["landed_at"].to_list() == [midnight(FIRST) + timedelta(hours=24 * 20)]
+
+
+@pytest.mark.row("X5")
+def test_a_day_that_was_built_before_it_was_over_lands_with_its_evening(lake: Lake) -> None:
+    write(lake, FIRST, hours=14)
+    write(lake, FIRST, hours=27)
+    (watched,) = facts([CLEAN], {}, lake, loads(), DAYS)
+    assert watched.landed[midnight(FIRST)].landed_at == midnight(FIRST) + timedelta(hours=27)
+
+
 @pytest.mark.row("X4", "O8")
 def test_a_day_of_the_warehouse_counts_when_its_load_passed(lake: Lake) -> None:
     record = loads(*DAYS[:-1])
@@ -87,6 +140,58 @@ def test_a_day_of_the_warehouse_counts_when_its_load_passed(lake: Lake) -> None:
     failed = pl.concat([record, loads(DAYS[-1], passed=False)])
     assert states(lake, failed)[FACT.name].missing == "2026-11-22"
     assert states(lake, pl.concat([record, loads(DAYS[-1])]))[FACT.name].state == "PASS"
+
+
+@pytest.mark.row("X4")
+@pytest.mark.parametrize("period, zone", [("day", "marts"), ("week", "models"), ("month", "governance")])
+@pytest.mark.parametrize("stored", [FACT, CLEAN], ids=["warehouse", "lake"])
+def test_what_is_there_of_each_period_is_never_missed_and_a_hole_always(
+    lake: Lake, stored: Dataset, period: str, zone: Zone
+) -> None:
+    """A month that is due within the lookback began up to 67 days ago: it must be looked for where it begins."""
+    due = DEADLINE_OF_ZONE[zone]
+    assert isinstance(due, Due)
+    assert due.period == period
+    it, first = replace(stored, due=due), date(2026, 6, 1)
+    last = datetime(2027, 1, 15, tzinfo=UTC)
+    starts = [part.start.date() for part in due.due_partitions(last, first=first, lookback=timedelta(days=250))]
+    record = loads(*starts, hours=24)
+    for day in starts:
+        write(lake, day, hours=24)
+    moments = [datetime(2026, 11, 1, 12, tzinfo=UTC) + timedelta(days=n) for n in range(70)]
+    assert {judged(it, lake, record, now, first) for now in moments} == {("PASS", None)}
+    hole = [part.start.date() for part in due.due_partitions(moments[0], first=first, lookback=LOOKBACK)][-1]
+    lake.set_verdict(CLEAN, hole, "failed")
+    assert judged(it, lake, record.filter(pl.col("partition_date") != hole), moments[0], first) == ("FAIL", f"{hole}")
+
+
+@pytest.mark.row("X4")
+def test_a_day_is_not_taken_for_its_first_hour(lake: Lake) -> None:
+    """Neither the lake nor the warehouse says of an hour when it landed; that its day landed says nothing of it."""
+    hourly = replace(FACT, due=DEADLINE_OF_ZONE["features"])
+    (found,) = facts([hourly], {}, lake, loads(*DAYS), DAYS)
+    assert found.landed == {}
+    # Until one of them does, a dataset that is due by the hour would be late for ever.
+    assert [it.name for it in WATCHED if isinstance(it.deadline, Due) and it.deadline.period == "hour"] == []
+
+
+def judged(it: Dataset, lake: Lake, record: pl.DataFrame, now: datetime, first: date) -> tuple[str, str | None]:
+    """The state of one dataset and what it misses."""
+    days = days_looked_at(now, [it.deadline])
+    (found,) = evaluate(facts([it], {}, lake, record, days), now, first=first)
+    return found.state, found.missing
+
+
+@pytest.mark.row("X4")
+def test_a_month_that_is_late_waits_for_the_days_that_are_looked_at(lake: Lake) -> None:
+    """Its cause is a day up to two months old; a day that nobody looked for would be taken for the cause."""
+    month = replace(dataset("aggregates/merchant_daily"), due=DEADLINE_OF_ZONE["governance"])
+    now, first = datetime(2026, 12, 10, 12, tzinfo=UTC), date(2026, 10, 1)
+    record = loads(*days_between(first, date(2026, 12, 10)))
+    days = days_looked_at(now, [month.deadline, FACT.deadline])
+    watched = facts([FACT, month], {month.name: [FACT.name]}, lake, record, days)
+    found = {it.dataset: it for it in evaluate(watched, now, first=first)}
+    assert (found[month.name].missing, found[month.name].causes) == ("2026-11-01", ())
 
 
 @pytest.mark.row("X4")
@@ -103,8 +208,8 @@ def test_backfilling_400_old_days_changes_no_state_of_the_warehouse(lake: Lake) 
 def test_production_owes_every_day_of_the_settings_and_a_laptop_what_its_person_began(lake: Lake) -> None:
     """Who never built anything owes all; and a week tried out on a laptop does not owe the years before it."""
     first = date(2025, 1, 1)
-    for environment in ("local", "production"):
-        assert first_owed(environment, first, lake, [CLEAN]) == first
+    assert first_owed("production", first, lake, [CLEAN]) == first
+    assert first_owed("local", first, lake, [CLEAN]) is None
     write(lake, FIRST)
     assert first_owed("local", first, lake, [CLEAN, RAW]) == FIRST
     assert first_owed("production", first, lake, [CLEAN, RAW]) == first

@@ -1,5 +1,6 @@
 """The life of a partition: written, judged, read, replaced, damaged, swept."""
 
+import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -241,6 +242,19 @@ def test_counts_and_source_digests_may_be_known_only_after_the_frames(lake: Lake
     )
     assert dict(manifest.counts) == {"rows": 5}
     assert dict(manifest.source_digests) == {"": "5"}
+
+
+def test_a_manifest_from_before_first_landings_were_kept_is_read_and_passes_its_landing_on(lake: Lake) -> None:
+    """A lake that exists must not lose its delays, nor its days, on the day the platform is updated."""
+    write(lake)
+    lake.set_verdict(RAW_TRANSACTIONS, DAY, "passed")
+    path = manifest_path(RAW_TRANSACTIONS, DAY)
+    record = json.loads(lake.storage.read(path) or b"")
+    del record["first_landed_at"], record["replaces_passed"]
+    lake.storage.replace(path, json.dumps(record).encode(), expected=ANY)
+    lake.write(DAY, {RAW_TRANSACTIONS: ROWS}, code_version="1", now=NOW + timedelta(days=9))
+    again = lake.set_verdict(RAW_TRANSACTIONS, DAY, "passed")
+    assert (again.landed_at, again.written_at) == (NOW, NOW + timedelta(days=9))
 
 
 @pytest.mark.row("E5")

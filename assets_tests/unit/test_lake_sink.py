@@ -115,7 +115,7 @@ def test_a_segment_is_cut_where_an_hour_ends_and_so_at_midnight() -> None:
 
 @pytest.mark.row("S5", "S7", "Y3")
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_kills_and_workers_taken_for_dead_neither_lose_nor_double_a_message(data: st.DataObject) -> None:
     """Two workers believe to hold the partition, each may be killed at any time and starts again where segments end."""
     storage, clock = MemoryStorage(), Clock()

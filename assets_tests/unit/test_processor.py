@@ -262,7 +262,7 @@ STRAIGHT = told_straight()
 
 
 @pytest.mark.row("Y2")
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     order=st.permutations(lives()),
     again=st.lists(st.integers(0, len(lives()) - 1), max_size=5),

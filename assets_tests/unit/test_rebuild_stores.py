@@ -82,7 +82,7 @@ def store() -> tuple[MongoSink, MemoryCollection]:
 @pytest.mark.row("S10")
 @pytest.mark.parametrize("origin", ["lake", "kafka"])
 @given(events=deliveries(), share=st.floats(0, 1))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_store_made_again_is_the_store_that_followed_the_stream(
     monkeypatch: pytest.MonkeyPatch, origin: Origin, events: list[Event], share: float
 ) -> None:
@@ -131,7 +131,7 @@ def test_right_segments_are_kept_and_damaged_ones_made_again() -> None:
 
 @pytest.mark.row("S10")
 @given(lost=st.sets(st.integers(0, 7)), share=st.floats(0, 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_lost_segments_are_made_again_as_far_as_the_broker_remembers(lost: set[int], share: float) -> None:
     topic = Topic([event(f"txn_{n}") for n in range(20)])
     storage = worked(topic)

@@ -112,6 +112,17 @@ def test_a_day_that_is_missing_is_late_by_all_the_time_since() -> None:
     assert (row["verdict"], row["missed_by"], row["sample_count"]) == ("breached", 3 * 86_400, 13)
 
 
+@pytest.mark.row("O12", "O8")
+def test_a_last_day_that_is_missing_breaks_the_final_entry_of_its_month() -> None:
+    """The entry is made of what was there at the deadline: there the missing day took just as long as promised."""
+    last = LEAP.days[-1]
+    row = register(late={last: None}, now=LEAP.ends_at + SIX)["warehouse_freshness"]
+    assert row["is_final"]
+    assert (row["verdict"], row["breach_count"], row["sample_count"]) == ("breached", 1, 29)
+    assert (row["value"], row["missed_by"], row["consequence"]) == (4 * 3600, 0.0, "incident report")
+    assert row["finding"] == "28 of 29 days were there in time; 2028-02-29 is missing, 4.0 h so far"
+
+
 @pytest.mark.row("O12")
 def test_a_day_counts_from_its_deadline_on() -> None:
     month = LEAP

@@ -59,7 +59,7 @@ versions = st.lists(
 
 
 @pytest.mark.row("B2", "B3", "Y4")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows=versions, keeps_history=st.booleans())
 def test_a_delete_is_held_back_only_for_who_it_deletes(rows: list[Row], keeps_history: bool) -> None:
     """And no row is lost or made on the way, whatever becomes of its values."""

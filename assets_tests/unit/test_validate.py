@@ -57,7 +57,7 @@ versions = st.lists(
 
 
 @pytest.mark.row("B2", "B3")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows=versions, keeps_history=st.booleans())
 def test_every_version_is_clean_quarantined_or_superseded(rows: list[Row], keeps_history: bool) -> None:
     """Lost rows here are lost money in every table downstream."""

@@ -248,6 +248,25 @@ def test_what_did_not_survive_a_failover_is_no_version_and_what_stands_is_compar
     assert settled_versions(found).sort("version").select("epoch", "version").rows() == [(1, 1), (2, 2)]
 
 
+def test_a_payment_that_only_a_lost_source_had_is_a_phantom_until_it_is_taken_back() -> None:
+    """Its delete stays in every store: named for ever, it would hide the next difference."""
+    lost = [event("txn_9", 1), event("txn_9", 2)]
+    assert set(compared(Stores([*HISTORY, *lost]))["store"]) == set(STORES)
+    assert compared(Stores([*HISTORY, *lost, deleted("txn_9", 0, epoch=2)])).is_empty()
+
+
+def test_a_payment_that_was_taken_back_and_is_made_again_is_compared() -> None:
+    """Customers pay again under the id of the payment that was lost: it is version 1 once more, and it counts."""
+    lost = [event("txn_9", 1), event("txn_9", 2), deleted("txn_9", 0, epoch=2)]
+    again = event("txn_9", 1, epoch=2, status="failed")
+    source = FakeSource([*HISTORY, again])
+    assert compared(Stores([*HISTORY, *lost, again]), source).is_empty()
+    lacking = compared(Stores([*HISTORY, *lost]), source)
+    assert lacking.select("store", "kind", "transaction_id").rows() == [
+        (store, "missing", "txn_9") for store in sorted(STORES)
+    ]
+
+
 def test_a_payment_older_than_the_stores_keep_is_not_owed_and_no_phantom_either() -> None:
     """Deleting by age takes its time; meanwhile the payment is still there, and right."""
     old = event("txn_0", 1, created_at=NOW - timedelta(days=100))

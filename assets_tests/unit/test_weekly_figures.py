@@ -192,7 +192,18 @@ def test_ticks_show_their_worst_day_and_an_unknown_lag_is_no_good_lag() -> None:
     found = figures([], tick=tick)
     assert found == {
         ("tick_lag_seconds", "alerts"): (31.0, False, 11518),
+        ("longest_gap_seconds", "alerts"): (400.0, True, 11518),
         ("tick_lag_seconds", "old"): (None, None, 0),
+        ("longest_gap_seconds", "old"): (None, None, 0),
+    }
+
+
+@pytest.mark.row("R6")
+def test_hours_without_a_tick_are_no_green_week_though_95_of_100_ticks_were_in_time() -> None:
+    tick = ticks([(WEEK.days[0], "alerts", "sensor", 2041, 0, 2040, 0.0, 25_170.0)])
+    assert figures([], tick=tick) == {
+        ("tick_lag_seconds", "alerts"): (0.0, True, 2040),
+        ("longest_gap_seconds", "alerts"): (25_170.0, False, 2040),
     }
 
 
@@ -233,6 +244,7 @@ EDGES: dict[str, tuple[float, float]] = {
     "task_duration_ratio": (1.999, 2),
     "schedule_lag_seconds": (29.99, 30),
     "tick_lag_seconds": (29.99, 30),
+    "longest_gap_seconds": (599.9, 600),
 }
 
 

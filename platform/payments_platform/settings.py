@@ -110,6 +110,11 @@ class Settings(BaseSettings):
     )
     days_per_run: int = Field(30, ge=1, description="Days that one run of a backfill takes.")
     history_days: int = Field(400, ge=2, description="Days that the source keeps its history tables.")
+    alert_on_freshness: bool | None = Field(
+        None,
+        description="Whether alerts tell of late data and streams; left out, where jobs start by themselves"
+        " (staging, production).",
+    )
     ui_url: str = Field("", description="Address of the Dagster UI in messages; that of the local stack if empty.")
     runbooks_url: str = Field(
         "", description="Address below which messages find docs/runbooks; they name the file if it is empty."

@@ -13,6 +13,8 @@ from typing import Final
 
 import dagster as dg
 
+from payments_platform.clients.postgres import connect
+from payments_platform.errors import ExplainedError
 from payments_platform.settings import Settings
 
 Tags = Mapping[str, str]
@@ -41,6 +43,12 @@ class RunOutcome:
     warnings: tuple[str, ...] = ()
 
 
+class RecordsAway(ExplainedError):
+    """The database of Dagster's records does not answer. Transient: it may be about to start."""
+
+    error_class = "transient"
+
+
 @contextmanager
 def instance_of(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """Open the stack's instance to run something. Raises SettingMissing before the first ``up``.
@@ -54,10 +62,26 @@ def instance_of(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 @contextmanager
 def records_of(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """Open the stack's instance, the one that the web server shows, to read it. Changes nothing there."""
+    """Open the stack's instance, the one that the web server shows, to read it. Changes nothing there.
+
+    Raises SettingMissing before the first ``up``, RecordsAway when the database of the records does not answer.
+    """
     settings.export()
+    _require_records(settings)
     with dg.DagsterInstance.get() as instance:
         yield instance
+
+
+def _require_records(settings: Settings) -> None:
+    """Ask once: Dagster itself asks again for half a minute and then shows all of its own calls."""
+    import psycopg
+
+    address = settings.postgres("platform", "dagster")
+    try:
+        connect(address, name="payments-records").close()
+    except psycopg.OperationalError as error:
+        place = f"{address.host}:{address.port}"
+        raise RecordsAway(f"Dagster's records at {place} do not answer: {error}\nStart them: payments up") from None
 
 
 def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:

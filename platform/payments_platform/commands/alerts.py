@@ -48,7 +48,12 @@ def list_open(*, output: _Format = Format.TABLE) -> None:
     with opened(load_settings(), {}, say) as alerting:
         memory, waiting = alerting.store.memory(), alerting.store.waiting()
     if output is Format.JSON:
-        typer.echo(json.dumps([asdict(alert) for alert in memory.open_alerts], default=str, indent=2))
+        found = {
+            "open": [asdict(alert) for alert in memory.open_alerts],
+            "evaluated_at": f"{memory.evaluated_at:%Y-%m-%dT%H:%M:%SZ}" if memory.evaluated_at else None,
+            "waiting": [asdict(entry) for entry in waiting],
+        }
+        typer.echo(json.dumps(found, default=str, indent=2))
         return
     table = Table("severity", "alert", "what", "since, UTC", "owner", "runbook")
     for alert in memory.open_alerts:
@@ -139,11 +144,13 @@ def rules(*, output: _Format = Format.TABLE) -> None:
 def _opens_at(rule: "Rule", level: "Level") -> str:
     from payments_platform.operations.alerts.rules import GRADE, LATE
 
-    lasting = f", for {level.holds_for.total_seconds() / 60:g} min" if level.holds_for else ""
+    minutes = f"{level.holds_for.total_seconds() / 60:g} min"
     if rule.unit == LATE and level.threshold == 1:
-        return f"{level.severity}: as soon as it is late{lasting}"
+        return (
+            f"{level.severity}: after {minutes} late" if level.holds_for else f"{level.severity}: as soon as it is late"
+        )
     figure = "as its watch judges" if rule.unit == GRADE else f"{level.threshold:g} {rule.unit}"
-    return f"{level.severity}: {figure}{lasting}"
+    return f"{level.severity}: {figure}, for {minutes}" if level.holds_for else f"{level.severity}: {figure}"
 
 
 @app.command()

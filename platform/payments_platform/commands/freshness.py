@@ -24,6 +24,20 @@ if TYPE_CHECKING:
     from payments_platform.settings import Settings
 
 app = typer.Typer()
+_COLUMNS: Final = (
+    "dataset",
+    "state",
+    "oldest missing",
+    "due",
+    "newest there",
+    "landed",
+    "delay",
+    "P50",
+    "P90",
+    "max",
+    "cause",
+)
+_BRIEF: Final = {"dataset", "state", "oldest missing", "newest there"}
 _COLOURS: Final = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
 
 
@@ -76,28 +90,24 @@ def lines_of(settings: "Settings", now: datetime) -> "list[Line]":
 
 
 def _newest(settings: "Settings") -> "dict[str, datetime | None]":
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from payments_platform.clients.dagster import records_of
+    from payments_platform.clients.dagster import RecordsAway, records_of
     from payments_platform.defs.operations.on_time import newest_of
     from payments_platform.settings import SettingMissing
 
     try:
         with records_of(settings) as instance:
             return newest_of(instance)
-    except (SettingMissing, SQLAlchemyError):
+    except (SettingMissing, RecordsAway):
         say("The stack is not running, so nothing is said of streams.")
         return {}
 
 
 def table_of(lines: Sequence[Line], *, brief: bool = False) -> Table:
     """The states as a table; the late ones first, then what is about to be. ``brief`` fits a terminal of 80 columns."""
-    names = ["dataset", "state", "oldest missing", "newest there", "delay"]
-    if not brief:
-        names += ["due", "landed", "P50", "P90", "max", "cause"]
+    names = [name for name in _COLUMNS if not brief or name in _BRIEF]
     table = Table(title="Freshness: what is due and what is there (UTC; delays from the end of the day)")
     for name in names:
-        table.add_column(name, no_wrap=brief)
+        table.add_column(name, no_wrap=name in {"dataset", "state"})
     order = list(_COLOURS)[::-1]
     for line in sorted(lines, key=lambda it: order.index(it.state.state)):
         cells = _cells(line)

@@ -51,7 +51,7 @@ RUN_RECORDS = Dataset(
 )
 TICK_RECORDS = Dataset(
     key=("operations", "tick_records"),
-    grain="One row per schedule or sensor that was evaluated on the day.",
+    grain="One row per schedule or sensor that was evaluated on the day, and per sensor that should have been.",
     domain="platform",
     columns=(
         c.PARTITION_DATE,
@@ -60,7 +60,8 @@ TICK_RECORDS = Dataset(
         Column("tick_count", pl.Int64(), "Evaluations of the day.", 2880),
         Column("failed_count", pl.Int64(), "Evaluations that failed.", 0),
         Column(
-            "measured_count", pl.Int64(), "Evaluations whose lag is known; of old days those of sensors are not.", 2879
+            "measured_count", pl.Int64(), "Evaluations whose lag is known, with one that had not come by the end of the"
+            " day; of old days those of sensors are not known.", 2879
         ),
         Column("p95_lag_seconds", pl.Float64(), "95 of 100 began at most so long after they were due; null if unknown.",
                2.5, nullable=True, unit="seconds"),
@@ -100,8 +101,8 @@ SERVICE_LEVELS = Dataset(
         Column("value", pl.Float64(), "What was measured; null when nothing was.", 1.0, nullable=True),
         Column("promised", pl.Float64(), "What is promised.", 0.95),
         Column("unit", pl.String(), "ratio, seconds or count.", "ratio"),
-        Column("missed_by", pl.Float64(), "Distance from the promise; 0 when it is met, null when not measured.", 0.0,
-               nullable=True),
+        Column("missed_by", pl.Float64(), "Distance from the promise; 0 when it is met, and when a day that is missing"
+               " was due this moment; null when not measured.", 0.0, nullable=True),
         Column("sample_count", pl.Int64(), "Runs, days or rows that the value is of.", 310),
         Column("breach_count", pl.Int64(), "How many of them missed.", 0),
         Column("consequence", pl.String(), "What follows from the breach; null unless breached.", None, nullable=True),

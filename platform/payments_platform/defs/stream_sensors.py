@@ -5,7 +5,8 @@ events of a window (_platform/window_events.py). Each looks within seconds: a ti
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial, wraps
 from typing import Any, Final
@@ -14,12 +15,12 @@ import dagster as dg
 
 from payments_platform.contracts.dead_letters import DEAD_LETTERS
 from payments_platform.contracts.stores import SEARCH_TRANSACTIONS, TRANSACTION_LOGS
-from payments_platform.contracts.streams import CHANGES, EVENTS
+from payments_platform.contracts.streams import CHANGES, EVENTS, RAW_TRANSACTIONS_STREAM
 from payments_platform.defs._platform.observed import Ask, position_metadata
 from payments_platform.defs._platform.partitions import WINDOWS_TAG
 from payments_platform.defs._platform.resources import LAKE
 from payments_platform.defs._platform.specs import key_of
-from payments_platform.defs._platform.streams import STREAMS, Streams
+from payments_platform.defs._platform.streams import STREAMS, Position, Streams, reading
 from payments_platform.defs._platform.window_events import Known, events_of
 from payments_platform.defs.documents import transaction_logs
 from payments_platform.defs.jobs import stream_window_checks
@@ -28,6 +29,7 @@ from payments_platform.defs.search import transactions as searched
 from payments_platform.defs.streams import changes as captured
 from payments_platform.defs.streams import transactions
 from payments_platform.lake.partitions import Lake
+from payments_platform.streaming.capture.judge import DELAY_CRITICAL
 from payments_platform.streaming.dead_letter_watch import judge
 from payments_platform.streaming.windows import following
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
@@ -41,6 +43,13 @@ _OBSERVED: Final[dict[dg.AssetKey, Ask]] = {
     key_of(SEARCH_TRANSACTIONS): searched.position,
     key_of(DEAD_LETTERS): dead_letters.position,
 }
+
+
+# Seen again well before it would be late: a deadline of five minutes, a look each minute.
+STILL_EVERY: Final = timedelta(minutes=2)
+_STILL_AT: Final = "still_at"
+_NEVER: Final = "1970-01-01T00:00:00+00:00"
+_LAKE_SINK: Final = key_of(RAW_TRANSACTIONS_STREAM)
 
 
 class _Away(Exception):
@@ -121,10 +130,10 @@ def _checks_due(cursor: dict[str, Any], now: datetime) -> list[dg.RunRequest]:
     60, "Observes topics, stores and dead letters: where each stands, how far behind, how much there is.", {STREAMS}
 )
 def stream_positions(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Observe what moved since the last look; what stands still is told of once."""
+    """Observe what moved since the last look; what stands still is told of once, and now and then if nothing waits."""
     streams: Streams = context.resources.streams
     before: dict[str, Any] = json.loads(context.cursor or "{}")
-    seen, events, away = dict(before), [], []
+    seen, events, away, asked = dict(before), [], [], dict[dg.AssetKey, Position]()
     for key, ask in _OBSERVED.items():
         name = key.to_user_string()
         try:
@@ -132,12 +141,35 @@ def stream_positions(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
         except _Away as reason:
             away.append(f"{name}: {reason}")
             continue
+        asked[key] = found
         seen[name] = [sum(found.positions.values()), found.lag, found.rows]
         if seen[name] != before.get(name):
             events.append(dg.AssetObservation(asset_key=key, metadata=position_metadata(found)))
+    now = datetime.now(UTC)
+    if now - datetime.fromisoformat(before.get(_STILL_AT, _NEVER)) >= STILL_EVERY:
+        told = {event.asset_key for event in events}
+        still = [it for it in _still(streams, asked, now) if it not in told]
+        events += [dg.AssetObservation(asset_key=it, metadata=position_metadata(asked[it])) for it in still]
+        seen[_STILL_AT] = now.isoformat()
     if not events:
         return dg.SkipReason("; ".join(away) or "nothing moved")
     return dg.SensorResult(asset_events=events, cursor=json.dumps(seen))
+
+
+def _still(streams: Streams, asked: dict[dg.AssetKey, Position], now: datetime) -> Iterator[dg.AssetKey]:
+    """The streams to which nothing is to be moved: the source has told all, and nobody has a message left to read.
+
+    Capture's heartbeat goes the way of the changes: once it is there, all that was committed before is.
+    """
+    changes = asked.get(key_of(CHANGES))
+    if changes is None or changes.unread:
+        return
+    with suppress(_Away):
+        beat_at = _asked(streams.captured_until)
+        if beat_at is None or now - beat_at > DELAY_CRITICAL:
+            return
+        asked[_LAKE_SINK] = _asked(partial(reading, streams, "sink-lake", [ANALYTICS_TRANSACTIONS]))
+        yield from (key for key, found in asked.items() if key != key_of(DEAD_LETTERS) and not found.unread)
 
 
 @_looking(

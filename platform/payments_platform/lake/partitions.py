@@ -58,6 +58,7 @@ class Lake:
         """
         main = keeper(next(iter(outputs)))
         before = self.storage.read(manifest_path(main, day))
+        old = _read(before, manifest_path(main, day))
         with day_files(self.storage, day) as files:
             lazily = counts if isinstance(counts, pl.LazyFrame | Slices) else None
             counted = files.write(outputs, lazily, profile)
@@ -72,9 +73,9 @@ class Lake:
                 counts=counted.counts if isinstance(counts, pl.LazyFrame | Slices) else _resolved(counts),
                 profile=counted.profile,
                 source_digests=_resolved(source_digests),
-            )
+            ).replacing(old)
             self._commit(main, manifest, expected=before)
-        self._remove_superseded(main, day, before)
+        self._remove_superseded(old)
         return manifest
 
     def scan(self, dataset: Dataset, day: date, *, allow_pending: bool = False) -> pl.LazyFrame:
@@ -207,17 +208,19 @@ class Lake:
         except (pl.exceptions.PolarsError, OSError) as error:
             raise PartitionCorrupt(dataset.name, day, file.path, f"cannot be read ({type(error).__name__})") from error
 
-    def _remove_superseded(self, main: Dataset, day: date, before: bytes | None) -> None:
+    def _remove_superseded(self, old: Manifest | None) -> None:
         """Remove the files of the commit that was replaced. What a kill leaves here, the sweeper takes."""
-        if before is None:
-            return
-        try:
-            old = Manifest.from_json(before, path=manifest_path(main, day))
-        except ManifestUnreadable:
-            return
-        for output in old.outputs.values():
+        for output in old.outputs.values() if old else ():
             for file in output.files:
                 self.storage.remove(file.path)
+
+
+def _read(data: bytes | None, path: str) -> Manifest | None:
+    """What is replaced, or None when nothing is, or nothing that can be read."""
+    try:
+        return None if data is None else Manifest.from_json(data, path=path)
+    except ManifestUnreadable:
+        return None
 
 
 def _resolved(given: Mapping[str, T] | Callable[[], Mapping[str, T]] | None) -> dict[str, T]:

@@ -7,7 +7,7 @@ Belongs here: the manifest, the commit by which the first writer wins, the chain
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -136,6 +136,12 @@ def starts(storage: Storage, topic: str) -> dict[int, list[int]]:
         if name.suffix == ".json" and len(parts) == 3 and parts[0] == topic:
             found.setdefault(int(parts[1]), []).append(int(parts[2]))
     return {partition: sorted(numbers) for partition, numbers in sorted(found.items())}
+
+
+def first_day(storage: Storage, topic: str) -> date | None:
+    """The day on which Kafka got the oldest message that is kept; None when there is none. Few manifests are read."""
+    firsts = [read(storage, topic, number, offsets[0]) for number, offsets in starts(storage, topic).items()]
+    return min((it.first_appended_at.astimezone(UTC).date() for it in firsts), default=None)
 
 
 def segments(storage: Storage, topic: str) -> Iterator[Segment]:

@@ -39,12 +39,12 @@ class Milestones:
         migrate(self.request.settings.postgres("primary", "owner"))
 
     def _capture(self) -> None:
-        """Make topics, connector and slot. A gap is said and left to a person: going on would hide what is missing."""
+        """Make topics, connector and slot. A gap or another life of the source is said and left to a person."""
         from payments_platform.streaming.capture.apply import apply
         from payments_platform.streaming.capture.build import capture_of
-        from payments_platform.streaming.capture.control import CaptureGap
+        from payments_platform.streaming.capture.control import CaptureGap, EpochDiffers
 
         try:
             apply(capture_of(self.request.settings, self.request.say))
-        except CaptureGap as gap:
-            self.request.say(f"change capture does not run: {gap}")
+        except (CaptureGap, EpochDiffers) as reason:
+            self.request.say(f"change capture is not set up: {reason}")

@@ -13,7 +13,7 @@ from typing import Final, TypeVar, assert_never
 import polars as pl
 
 from payments_platform.contracts.dataset import Dataset
-from payments_platform.contracts.due import Due, MaxAge
+from payments_platform.contracts.due import Deadline, Due, MaxAge
 from payments_platform.lake.errors import ManifestUnreadable
 from payments_platform.lake.manifest import Manifest
 from payments_platform.lake.partitions import Lake
@@ -26,6 +26,8 @@ Length = TypeVar("Length", timedelta, float)
 # Fewer say nothing of what is usual.
 _OBSERVATIONS: Final = 5
 _DAY: Final = timedelta(days=1)
+# What the daily job may take for a whole day: a day that was there and is built again is not missed for so long.
+_BUILT_AGAIN: Final = timedelta(hours=2)
 _LANDINGS: Final = pl.Schema(
     {
         "dataset": pl.String(),
@@ -38,10 +40,14 @@ _LANDINGS: Final = pl.Schema(
 )
 
 
-def days_looked_at(now: datetime, lookback: timedelta = LOOKBACK) -> list[date]:
-    """The days that may decide: those due within the lookback, and today, which may be there early."""
+def days_looked_at(now: datetime, deadlines: Iterable[Deadline] = (), lookback: timedelta = LOOKBACK) -> list[date]:
+    """The days that may decide: from the start of the oldest partition due within the lookback of any deadline on.
+
+    A month that was due 34 days ago began 66 days ago. Today is there too, which may be there early.
+    """
     today = now.astimezone(UTC).date()
-    return days_between(today - lookback - 2 * _DAY, today + _DAY)
+    starts = [it.partition_at(now - lookback - it.after).start.date() for it in deadlines if isinstance(it, Due)]
+    return days_between(min([today - lookback - 2 * _DAY, *starts]), today + _DAY)
 
 
 def facts(
@@ -52,13 +58,17 @@ def facts(
     days: Sequence[date],
     *,
     newest: Mapping[str, datetime | None] | None = None,
+    now: datetime | None = None,
+    owed_from: Mapping[str, date] | None = None,
 ) -> list[Watched]:
     """What is known of each dataset that can be late, for the days given (in order).
 
     ``reads`` says by name what each is made from; ``load_times`` is the warehouse's record (``Warehouse.load_times``);
     ``newest`` the time of the newest data of each stream that runs here (None: of one that never brought any). The
     others, and what is made from them, are left out: where no stream runs nobody waits for it.
-    A day counts when its manifest passed, or in the warehouse when its latest load passed its checks.
+    A day counts when its manifest passed, or in the warehouse when its latest load passed its checks. With ``now``
+    a day of the lake that was there counts for two hours more while it is built again and nobody has judged it; who
+    would read it leaves ``now`` out. ``owed_from`` is the first day of datasets that began later than the others.
     """
     in_warehouse = _warehouse_days(load_times, days)
     in_lake: dict[str, dict[datetime, Landed]] = {}
@@ -69,14 +79,18 @@ def facts(
         if dataset.name in absent or absent & set(reads.get(dataset.name, ())):
             continue
         plain = Watched(
-            dataset.name, TEAM_OF_ZONE[dataset.key[0]], dataset.deadline, tuple(reads.get(dataset.name, ()))
-        )
+            dataset.name, TEAM_OF_ZONE[dataset.key[0]], dataset.deadline, tuple(reads.get(dataset.name, ())),
+            owed_from=(owed_from or {}).get(dataset.name),
+        )  # fmt: skip
         if isinstance(dataset.deadline, MaxAge):
             found.append(replace(plain, newest=streams[dataset.name]))
+        elif isinstance(dataset.deadline, Due) and dataset.deadline.period == "hour":
+            # Landings are kept by date: that a day is there does not say it of its first hour.
+            found.append(plain)
         elif isinstance(dataset.deadline, Due) and dataset.zone in LAKE_ZONES:
             kept = keeper(dataset)
             if kept.name not in in_lake:
-                in_lake[kept.name] = dict(_lake_days(lake, kept, days))
+                in_lake[kept.name] = dict(_lake_days(lake, kept, days, now))
             found.append(replace(plain, landed=in_lake[kept.name]))
         elif isinstance(dataset.deadline, Due):
             found.append(replace(plain, landed=in_warehouse.get(dataset.name, {})))
@@ -88,7 +102,7 @@ def lake_landings(datasets: Iterable[Dataset], lake: Lake, days: Sequence[date])
     """What landed in the lake on these days, as the warehouse keeps it: a row for each dataset and passed day."""
     rows = []
     for dataset in datasets:
-        for manifest in _passed(lake, keeper(dataset), days):
+        for manifest in _there(lake, keeper(dataset), days):
             output = manifest.outputs.get(dataset.name)
             if output is not None:
                 end = _midnight(manifest.day) + _DAY
@@ -97,36 +111,44 @@ def lake_landings(datasets: Iterable[Dataset], lake: Lake, days: Sequence[date])
     return pl.DataFrame(rows, schema=_LANDINGS, orient="row")
 
 
-def first_owed(environment: Environment, first_partition: date, lake: Lake, raw: Iterable[Dataset]) -> date:
-    """The first day that must be there.
+def first_owed(environment: Environment, first_partition: date, lake: Lake, raw: Iterable[Dataset]) -> date | None:
+    """The first day that must be there; None when none must.
 
     Where the daily job runs by itself, the first partition of the settings: a platform that never built anything owes
-    all of it. On a laptop and in tests, where a person builds the days they want to see, the first day ever built.
+    all of it. On a laptop and in tests, where a person builds the days they want to see, the first day ever built;
+    none as long as nothing is.
     """
     match environment:
         case "staging" | "production":
             return first_partition
         case "local" | "test":
-            return min((day for it in raw if (day := lake.first_day(it))), default=first_partition)
+            return min((day for it in raw if (day := lake.first_day(it))), default=None)
         case _:
             assert_never(environment)
 
 
-def _passed(lake: Lake, dataset: Dataset, days: Sequence[date]) -> Iterator[Manifest]:
-    """The days whose manifest passed. One that cannot be read is not there: whoever reads the day would fail on it."""
+def _there(lake: Lake, dataset: Dataset, days: Sequence[date], now: datetime | None = None) -> Iterator[Manifest]:
+    """The days that are there. One that cannot be read is not: whoever reads the day would fail on it."""
     for day in days:
         try:
             manifest = lake.manifest(dataset, day)
         except ManifestUnreadable:
             continue
-        if manifest is not None and manifest.verdict == "passed":
+        if manifest is not None and (manifest.verdict == "passed" or _is_built_again(manifest, now)):
             yield manifest
 
 
-def _lake_days(lake: Lake, dataset: Dataset, days: Sequence[date]) -> Iterator[tuple[datetime, Landed]]:
-    for manifest in _passed(lake, dataset, days):
+def _is_built_again(manifest: Manifest, now: datetime | None) -> bool:
+    is_pending = manifest.verdict == "pending" and manifest.replaces_passed
+    return is_pending and now is not None and now - manifest.written_at <= _BUILT_AGAIN
+
+
+def _lake_days(
+    lake: Lake, dataset: Dataset, days: Sequence[date], now: datetime | None
+) -> Iterator[tuple[datetime, Landed]]:
+    for manifest in _there(lake, dataset, days, now):
         start = _midnight(manifest.day)
-        yield start, Landed(manifest.written_at, min(manifest.written_at, start + _DAY))
+        yield start, Landed(manifest.landed_at, min(manifest.written_at, start + _DAY))
 
 
 def _warehouse_days(load_times: pl.DataFrame, days: Sequence[date]) -> dict[str, dict[datetime, Landed]]:

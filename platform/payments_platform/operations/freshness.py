@@ -30,7 +30,8 @@ class Watched:
     """What is known of one dataset. ``landed`` goes by the start of the partition; ``reads`` are dataset names.
 
     ``newest`` is the time of the newest data of a stream. ``usual`` is the time that a partition usually takes after
-    the last thing it reads has landed; None while nobody has measured it, then what the deadlines allow.
+    the last thing it reads has landed; None while nobody has measured it, then what the deadlines allow. ``owed_from``
+    is the first day of a dataset that began later than the others.
     """
 
     dataset: str
@@ -40,6 +41,7 @@ class Watched:
     landed: Mapping[datetime, Landed] = field(default_factory=dict)
     newest: datetime | None = None
     usual: timedelta | None = None
+    owed_from: date | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,8 @@ class _Judgement:
                 return None
 
     def _of_partitions(self, it: Watched, due: Due) -> Freshness:
-        owed = list(due.due_partitions(self._now, first=self._first, lookback=self._lookback))
+        first = max(self._first, it.owed_from or self._first)
+        owed = list(due.due_partitions(self._now, first=first, lookback=self._lookback))
         missing = [partition for partition in owed if partition.start not in it.landed]
         following = due.partition_due_next(self._now)
         next_due = due.due_at(following)
@@ -116,7 +119,7 @@ class _Judgement:
                 it.dataset, it.owner, "FAIL", due_at, oldest.key, len(missing), due_at, next_due, causes, reason
             )
         arrival = self._arrival(it, due, following)
-        if arrival > next_due and following.end <= self._now:
+        if arrival > next_due and following.end <= self._now and following.start.date() >= first:
             causes = self._roots_of(it, following)
             hopeless = next_due - (arrival - self._now)
             reason = (

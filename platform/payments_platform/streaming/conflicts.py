@@ -77,6 +77,16 @@ CONFLICTS: Final = (
         (f"{_CONTRACT}::test_a_higher_epoch_wins_over_any_version_of_the_life_before",),
     ),
     Conflict(
+        "A payment that only a lost source had, and the same id paid again later",
+        "Deleted at version 0 of the new epoch; version 1 of the payment made again is `current`.",
+        "The same; the alias hides the first and shows the second.",
+        _EVERY_MESSAGE,
+        (
+            "faults/test_promotion.py::test_a_promoted_replica_that_lacks_the_last_payments_ends_in_stores_equal_to_it",
+            "unit/test_verification.py::test_a_payment_that_was_taken_back_and_is_made_again_is_compared",
+        ),
+    ),
+    Conflict(
         "A change of status that is not allowed",
         "The processor refuses it to the dead letters, the batch to quarantine. One that is replayed is stored.",
         "The same.",

@@ -31,6 +31,8 @@ _TIMES: Final = (
     pl.col("created_at").dt.truncate("1ms"),
     pl.when("is_deleted").then(None).otherwise(pl.col("updated_at").dt.truncate("1ms")).alias("updated_at"),
 )
+# A payment that only a lost source had, taken back by `payments capture raise-epoch`: PostgreSQL has no version 0.
+_IS_TAKEN_BACK: Final = pl.col("is_deleted") & (pl.col("version") == 0)
 _LOOK_AGAIN_SECONDS: Final = 1.0
 _IDS_AT_ONCE: Final = 1_000
 
@@ -74,6 +76,7 @@ class View:
         key, told = ([_ID, "version"], []) if self.has_versions else ([_ID], ["version"])
         fields = [*told, *_FACTS]
         owed = owed.filter(self.is_owed)
+        shown = shown.filter(~_IS_TAKEN_BACK.fill_null(value=False))
         # What is no longer owed and still there is neither missing nor invented.
         kept = known.join(owed, on=key, how="anti").join(shown, on=key, how="semi")
         wanted = pl.concat([owed, kept]).select(*key, *fields)

@@ -12,7 +12,8 @@ import polars as pl
 
 from payments_platform.contracts.catalogue import WATCHED
 from payments_platform.contracts.figures import RUN_RECORDS, TICK_RECORDS
-from payments_platform.defs._platform.instance_records import Rows, first_run_at, run_records, ticks_of
+from payments_platform.defs._platform.instance_records import Rows, first_run_at, run_records
+from payments_platform.defs._platform.instance_ticks import ticks_of
 from payments_platform.lake.partitions import Lake
 from payments_platform.operations.evidence import facts
 from payments_platform.operations.figures.catalogue import BASELINE_DAYS
@@ -35,11 +36,12 @@ class FigureFacts:
     warehouse: Warehouse
     known: MutableMapping[str, Rows] = field(default_factory=dict)
 
-    def week(self, week: Span, now: datetime) -> pl.DataFrame:
-        """The figures of a week, up to ``now``."""
+    def week(self, week: Span, now: datetime, until: datetime | None = None) -> pl.DataFrame:
+        """The figures of a week, up to ``until`` (now, if it is not given), of what is known ``now``."""
+        ends = min(until or now, now)
         first = week.first - timedelta(days=BASELINE_DAYS)
-        runs = self._runs(days_between(first, week.end), now)
-        return weekly_figures(runs, self._ticks(week.days, now), phase_times(self.lake, week), week, now)
+        runs = self._runs(days_between(first, week.end), ends)
+        return weekly_figures(runs, self._ticks(week.days, ends, now), phase_times(self.lake, week), week, ends)
 
     def month(self, month: Span, now: datetime) -> pl.DataFrame:
         """The register of a month, up to ``now``."""
@@ -64,10 +66,10 @@ class FigureFacts:
         asked = run_records(self.instance, min(missing), max(missing) + _DAY, now, self.known)
         return pl.concat([found, asked.filter(pl.col("partition_date").is_in(missing))])
 
-    def _ticks(self, days: Sequence[date], now: datetime) -> pl.DataFrame:
-        found, missing = kept(self.lake, TICK_RECORDS, [day for day in days if day < now.date()])
-        missing += [day for day in days if day == now.date()]
-        asked = [ticks_of(self.instance, _whole(day), now) for day in missing]
+    def _ticks(self, days: Sequence[date], until: datetime, now: datetime) -> pl.DataFrame:
+        found, missing = kept(self.lake, TICK_RECORDS, [day for day in days if day < until.date()])
+        missing += [day for day in days if day == until.date()]
+        asked = [ticks_of(self.instance, _whole(day), until, now) for day in missing]
         return pl.concat([found, *asked])
 
 

@@ -1,11 +1,11 @@
-"""What Dagster's instance recorded of runs, tasks and ticks, as the frames that figures are made from.
+"""What Dagster's instance recorded of runs and tasks, as the frames that figures are made from.
 
-Belongs here: reading the instance. Does not: what a figure is (operations/figures), what alerts look at
-(instance_facts.py).
+Belongs here: reading the instance. Does not: ticks (instance_ticks.py), what a figure is (operations/figures), what
+alerts look at (instance_facts.py).
 """
 
 from collections.abc import Iterator, MutableMapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import dagster as dg
@@ -13,8 +13,6 @@ import polars as pl
 
 from payments_platform.contracts.figures import RUN_RECORDS, WHOLE_RUN
 from payments_platform.defs._platform.instance_facts import RETRY_COMES_WITHIN, is_watched, starts_again
-from payments_platform.operations.figures.periods import Span
-from payments_platform.operations.figures.ticks import Automation, Tick, tick_records
 
 Rows = Sequence[Sequence[object]]
 _OUTCOMES: Final = {
@@ -24,9 +22,6 @@ _OUTCOMES: Final = {
 }
 _DUE_TAG: Final = ".dagster/scheduled_execution_time"
 _RETRY_NUMBER: Final = "dagster/retry_number"
-# The instance keeps skipped ticks of sensors for two days (dagster.yaml); the gaps that they leave are no lag.
-SENSOR_TICKS_KEPT: Final = timedelta(hours=47)
-_BEFORE: Final = timedelta(hours=1)
 _BATCH: Final = 500
 
 
@@ -111,42 +106,3 @@ def first_run_at(instance: dg.DagsterInstance) -> datetime | None:
     """When the platform ran something for the first time; None while it never has."""
     found = instance.get_run_records(limit=1, ascending=True)
     return found[0].create_timestamp.astimezone(UTC) if found else None
-
-
-def ticks_of(instance: dg.DagsterInstance, day: Span, now: datetime) -> pl.DataFrame:
-    """The rows of ``operations/tick_records`` for a day, of every schedule and sensor that was evaluated on it."""
-    # An instance that lives in memory alone has no automation, and no place for its ticks.
-    states = instance.all_instigator_state() if instance.schedule_storage else []
-    found = [_automation(instance, state, day, now) for state in states]
-    return tick_records(sorted(found, key=lambda it: it.name), day)
-
-
-def _automation(instance: dg.DagsterInstance, state: Any, day: Span, now: datetime) -> Automation:  # noqa: ANN401 - InstigatorState
-    is_sensor = state.instigator_type.value == "SENSOR"
-    interval = timedelta(seconds=getattr(state.instigator_data, "min_interval", None) or 0)
-    return Automation(
-        name=state.instigator_name,
-        kind="sensor" if is_sensor else "schedule",
-        ticks=_ticks(instance, state, day),
-        interval=interval,
-        is_complete=not is_sensor or now - day.starts_at < SENSOR_TICKS_KEPT,
-    )
-
-
-def _ticks(instance: dg.DagsterInstance, state: Any, day: Span) -> list[Tick]:  # noqa: ANN401 - InstigatorState
-    found = instance.get_ticks(
-        state.instigator_origin_id,
-        state.selector_id,
-        after=(day.starts_at - _BEFORE).timestamp(),
-        before=day.ends_at.timestamp(),
-    )
-    return sorted(
-        (
-            Tick(
-                datetime.fromtimestamp(it.timestamp, UTC), _moment(it.tick_data.end_timestamp),
-                it.status.value == "FAILURE",
-            )
-            for it in found
-        ),
-        key=lambda tick: tick.at,
-    )  # fmt: skip

@@ -53,9 +53,10 @@ def _due_datasets(keys: Iterable[dg.AssetKey]) -> Iterator[Dataset]:
 
 
 def first_of(lake: Lake) -> date:
-    """The first day that is owed in this environment."""
+    """The first day that is owed in this environment; where none is, that of the settings: a person began the job."""
     settings = load_settings()
-    return first_owed(settings.environment, settings.first_partition, lake, of_zone("raw"))
+    first = first_owed(settings.environment, settings.first_partition, lake, of_zone("raw"))
+    return first or settings.first_partition
 
 
 def work_of(

@@ -4,8 +4,8 @@ Belongs here: the resource, positions as plain values. Does not: reading message
 answers (defs/).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -21,10 +21,14 @@ STREAMS: Final = "streams"
 
 @dataclass(frozen=True)
 class Position:
-    """Where a reader of the stream stands: next offset by ``<topic>-<partition>``, how far behind, rows if counted."""
+    """Where a reader of the stream stands: next offset by ``<topic>-<partition>``, how far behind, rows if counted.
+
+    ``unread`` are the offsets that wait, without the last of each partition: that may be the marker of a transaction.
+    """
 
     positions: Mapping[str, int]
     lag: int
+    unread: int
     rows: int | None = None
 
 
@@ -36,6 +40,9 @@ class Streams(Protocol):
 
     def consumed(self, group: str) -> Position:
         """Where a consumer group stands."""
+
+    def captured_until(self) -> datetime | None:
+        """When the latest heartbeat of change capture was made that reached its topic; None when none ever did."""
 
     def documents(self) -> int:
         """How many documents the document store has, about."""
@@ -51,6 +58,14 @@ class Streams(Protocol):
 
     def capture_findings(self) -> "Sequence[Finding]":
         """What the guardian of change capture finds wrong now, the worst first."""
+
+
+def reading(streams: Streams, group: str, topics: Iterable[str]) -> Position:
+    """Where a group stands in the topics that it reads. One that has committed nothing has all of them to read."""
+    found = streams.consumed(group)
+    if found.positions:
+        return found
+    return replace(found, unread=sum(end for topic in topics for end in streams.ends(topic).values()))
 
 
 class LiveStreams:
@@ -70,7 +85,14 @@ class LiveStreams:
 
         client = kafka.admin(self._servers)
         found = lags_of(client, [group])
-        return Position({f"{it.topic}-{it.partition}": it.committed for it in found}, sum(it.lag for it in found))
+        positions = {f"{it.topic}-{it.partition}": it.committed for it in found}
+        return Position(positions, sum(it.lag for it in found), sum(max(it.lag - 1, 0) for it in found))
+
+    def captured_until(self) -> datetime | None:
+        from payments_platform.streaming.capture.notices import pulse
+
+        found = pulse(self._servers)
+        return found.latest.beat_at if found else None
 
     def documents(self) -> int:
         from payments_platform.clients.mongodb import connect

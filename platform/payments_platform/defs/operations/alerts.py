@@ -13,6 +13,7 @@ from payments_platform.operations.alerts.run_sources import of_automation, of_ru
 from payments_platform.operations.alerts.sources import of_freshness
 from payments_platform.operations.figures.periods import month_of
 from payments_platform.operations.figures.register import report_lines
+from payments_platform.operations.job_terms import AUTOMATIC
 from payments_platform.settings import Settings, load_settings
 from payments_platform.warehouse.protocol import Warehouse
 
@@ -38,7 +39,7 @@ def alerts(
 
     settings, now = load_settings(), datetime.now(UTC)
     facts = FigureFacts(context.instance, lake, warehouse)
-    sources = _sources(context, settings, lake, warehouse)
+    sources = sources_of(context, settings, lake, warehouse)
     with opened(settings, sources, context.log.warning, lambda at: register_of(facts, at)) as alerting:
         done = evaluate(alerting, now)
     if done is None:
@@ -54,18 +55,26 @@ def register_of(facts: FigureFacts, now: datetime) -> list[str]:
     return report_lines(facts.month(month_of((now - timedelta(days=1)).date()), now))
 
 
-def _sources(
+def sources_of(
     context: dg.SensorEvaluationContext, settings: Settings, lake: Lake, warehouse: Warehouse
 ) -> "dict[SourceName, Source]":
-    """What is asked in this environment."""
+    """What is asked in this environment.
+
+    Where nothing starts by itself a day is late when a person has not built it: nobody is told, unless a setting asks.
+    What was open then closes.
+    """
     from payments_platform.operations.alerts.access import stream_sources
 
     instance, repository = context.instance, context.repository_def
+    is_asked = settings.alert_on_freshness
+    is_owed = AUTOMATIC[settings.environment] if is_asked is None else is_asked
     found: dict[SourceName, Source] = {
         "runs": lambda now: of_runs(run_facts(instance, now)),
         **stream_sources(settings),
     }
     if repository is not None:
-        found["freshness"] = lambda now: of_freshness(freshness_now(repository, instance, lake, warehouse, now), now)
+        found["freshness"] = lambda now: (
+            of_freshness(freshness_now(repository, instance, lake, warehouse, now), now) if is_owed else []
+        )
         found["automation"] = lambda now: of_automation(automation_facts(instance, repository, besides=NAME), now)
     return found

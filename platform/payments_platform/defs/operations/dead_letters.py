@@ -20,7 +20,8 @@ def position(streams: Streams) -> Position:
     from payments_platform.streaming.dead_letter_replay import waiting
 
     ledger = streams.dead_letters()
-    return Position({}, waiting(ledger).height, ledger.height)
+    open_letters = waiting(ledger).height
+    return Position({}, open_letters, open_letters, ledger.height)
 
 
 dead_letters = external(DEAD_LETTERS, [key_of(CHANGES), key_of(EVENTS)])

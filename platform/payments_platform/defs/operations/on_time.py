@@ -4,24 +4,26 @@ Belongs here: the check, the sensor, what is said again and when. Does not: what
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import dagster as dg
 
 from payments_platform.contracts.catalogue import WATCHED, dataset, of_zone
 from payments_platform.contracts.dataset import Dataset
 from payments_platform.contracts.due import MaxAge
+from payments_platform.contracts.operations import STREAM_RECONCILIATION
 from payments_platform.defs._platform.failures import RETRY, explained
 from payments_platform.defs._platform.resources import LAKE, WAREHOUSE
 from payments_platform.defs._platform.specs import key_of
 from payments_platform.defs.jobs import ON_TIME
 from payments_platform.lake.partitions import Lake
+from payments_platform.lake.segments import first_day
 from payments_platform.operations.evidence import days_looked_at, facts, first_owed
 from payments_platform.operations.freshness import Freshness, Watched, evaluate
 from payments_platform.operations.job_terms import AUTOMATIC
 from payments_platform.operations.on_time import Said, to_say
 from payments_platform.settings import load_settings
-from payments_platform.vocabulary import DBT_ZONES
+from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS, DBT_ZONES
 from payments_platform.warehouse.protocol import Warehouse
 
 
@@ -45,9 +47,18 @@ def watched_of(
     *,
     newest: Mapping[str, datetime | None],
 ) -> list[Watched]:
-    """What is known of every watched dataset; what it reads is taken from the graph."""
-    reads = {it.name: _reads(repository, it) for it in WATCHED}
-    return facts(WATCHED, reads, lake, warehouse.load_times(), days_looked_at(now), newest=newest)
+    """What is known of every watched dataset; what it reads is taken from the graph.
+
+    The reconciliation of the stream is left out where nothing starts it by itself.
+    """
+    watched = [it for it in WATCHED if it != STREAM_RECONCILIATION or AUTOMATIC[load_settings().environment]]
+    reads = {it.name: _reads(repository, it) for it in watched}
+    # Before the stream's first day there is nothing to compare.
+    began = first_day(lake.storage, ANALYTICS_TRANSACTIONS)
+    owed_from = {STREAM_RECONCILIATION.name: began} if began else {}
+    looked_at = days_looked_at(now, [it.deadline for it in WATCHED])
+    loads = warehouse.load_times()
+    return facts(watched, reads, lake, loads, looked_at, newest=newest, now=now, owed_from=owed_from)
 
 
 def newest_of(instance: dg.DagsterInstance) -> dict[str, datetime | None]:
@@ -69,7 +80,7 @@ def freshness_of(watched: Sequence[Watched], lake: Lake, now: datetime) -> list[
     """The judgement, from the first day on that is owed in this environment."""
     settings = load_settings()
     first = first_owed(settings.environment, settings.first_partition, lake, of_zone("raw"))
-    return evaluate(watched, now, first=first)
+    return evaluate(watched, now, first=first or date.max)
 
 
 def _reads(repository: dg.RepositoryDefinition, of: Dataset) -> list[str]:

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 
 from payments_platform.contracts.figures import TICK_RECORDS
-from payments_platform.defs._platform.instance_records import SENSOR_TICKS_KEPT, ticks_of
+from payments_platform.defs._platform.instance_ticks import SENSOR_TICKS_KEPT, ticks_of
 from payments_platform.defs._platform.lake_assets import DayOutputs, lake_assets
 from payments_platform.defs._platform.lake_checks import follows_contract, lake_checks
 from payments_platform.lake.partitions import Lake
@@ -24,7 +24,7 @@ def tick_records(context: dg.AssetExecutionContext, days: list[date]) -> Iterato
         if now - span.starts_at >= SENSOR_TICKS_KEPT and is_kept(lake, TICK_RECORDS, day):
             yield day, DayOutputs((lake.scan(TICK_RECORDS, day).collect(),))
         else:
-            yield day, DayOutputs((ticks_of(context.instance, span, now),))
+            yield day, DayOutputs((ticks_of(context.instance, span, now, now),))
 
 
 tick_records_checks = lake_checks(follows_contract(TICK_RECORDS))

@@ -30,7 +30,7 @@ def weekly_figures(context: dg.AssetExecutionContext, days: list[date]) -> Itera
     lake: Lake = context.resources.lake
     facts = FigureFacts(context.instance, lake, context.resources.warehouse)
     now = datetime.now(UTC)
-    found = {day: facts.week(week_of(day), min(now, midnight(day + timedelta(days=1)))) for day in days}
+    found = {day: facts.week(week_of(day), now, until=midnight(day + timedelta(days=1))) for day in days}
     for day, figures in found.items():
         yield day, DayOutputs((figures,))
     last = week_of(days[-1]).first

@@ -1,6 +1,7 @@
 """The change topics and the connector that writes them, as one external asset: looked at, never built here."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import dagster as dg
 
@@ -9,7 +10,7 @@ from payments_platform.contracts.streams import CHANGE_TOPICS, CHANGES
 from payments_platform.defs._platform.failures import RETRY, explained
 from payments_platform.defs._platform.observed import external, readable
 from payments_platform.defs._platform.specs import key_of
-from payments_platform.defs._platform.streams import STREAMS, Position, Streams
+from payments_platform.defs._platform.streams import STREAMS, Position, Streams, reading
 from payments_platform.defs.oltp.tables import key_of_source
 from payments_platform.vocabulary import topic
 
@@ -19,7 +20,7 @@ _CAPTURED = {spec.name for spec in CHANGE_TOPICS}
 def position(streams: Streams) -> Position:
     """Where the change topics end, and how far the processor is behind."""
     ends = {name: end for spec in CHANGE_TOPICS for name, end in streams.ends(spec.name).items()}
-    return Position(ends, streams.consumed("processor").lag)
+    return replace(reading(streams, "processor", [spec.name for spec in CHANGE_TOPICS]), positions=ends)
 
 
 changes = external(CHANGES, [key_of_source(raw) for raw in extracted() if topic(raw.table) in _CAPTURED])

@@ -73,6 +73,9 @@ FIGURES: Final[tuple[Figure, ...]] = (
     Figure("tick_lag_seconds", "automation", "seconds",
            "On the worst day 95 of 100 evaluations of it began at most so long after they were due.",
            Bound("below", 30)),
+    # From ten minutes on an alert warns, too (automation_silent).
+    Figure("longest_gap_seconds", "automation", "seconds", "For so long at most it was due and was not evaluated.",
+           Bound("below", 600)),
     Figure("phase_seconds", "phase", "seconds",
            "The longest time of the phase in a daily run; each phase has its own limit."),
 )  # fmt: skip

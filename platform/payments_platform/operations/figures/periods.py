@@ -6,8 +6,12 @@ Sunday as Dagster's partitions do), any clock, viewers' time zones: a week in UT
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
 
 from payments_platform.vocabulary import days_between
+
+# A period needs days before it to be compared with and a day that ends it; the calendar stops at both ends.
+_YEARS: Final = range(1970, 9999)
 
 
 @dataclass(frozen=True)
@@ -53,10 +57,14 @@ def month_of(day: date) -> Span:
 
 
 def week_named(name: str) -> Span:
-    """The week of a name such as ``2026-W48``. Raises ValueError for another text and for a week that never comes."""
+    """The week of a name such as ``2026-W48``.
+
+    Raises ValueError for another text, for a week that never comes, and for one at the ends of the calendar.
+    """
     year, marker, week = name.partition("-W")
     if not (marker and year.isdigit() and week.isdigit()):
         raise ValueError(f"{name!r} is no ISO week; write it as 2026-W48")
+    _check_year(name, int(year))
     try:
         return week_of(date.fromisocalendar(int(year), int(week), 1))
     except ValueError:
@@ -64,8 +72,15 @@ def week_named(name: str) -> Span:
 
 
 def month_named(name: str) -> Span:
-    """The month of a name such as ``2026-11``. Raises ValueError for any other text."""
+    """The month of a name such as ``2026-11``. Raises ValueError as for a week."""
     try:
-        return month_of(date.fromisoformat(f"{name}-01"))
+        first = date.fromisoformat(f"{name}-01")
     except ValueError:
         raise ValueError(f"{name!r} is no month; write it as 2026-11") from None
+    _check_year(name, first.year)
+    return month_of(first)
+
+
+def _check_year(name: str, year: int) -> None:
+    if year not in _YEARS:
+        raise ValueError(f"{name!r} lies outside of the years {_YEARS[0]} to {_YEARS[-1]}")

@@ -54,12 +54,28 @@ BY_NAME: Final[Mapping[str, ServiceLevel]] = {level.name: level for level in LEV
 
 @dataclass(frozen=True)
 class Found:
-    """What a month held of a level; ``value`` None when there was nothing to measure."""
+    """What a month held of a level; ``value`` None when there was nothing to measure.
+
+    ``is_missed`` breaks the promise whatever the value: it is as yet no worse than promised, and not over.
+    """
 
     value: float | None
     sample_count: int
     breach_count: int
     text: str
+    is_missed: bool = False
+
+
+@dataclass(frozen=True)
+class _Day:
+    """How long until a day could be queried. A day that is missing at its deadline is late, whatever the seconds."""
+
+    seconds: float
+    is_missing: bool
+
+    @property
+    def is_late(self) -> bool:
+        return self.is_missing or not BY_NAME["warehouse_freshness"].promised.holds(self.seconds)
 
 
 @dataclass(frozen=True)
@@ -95,7 +111,7 @@ def service_levels(facts: MonthFacts, month: Span, now: datetime) -> pl.DataFram
 def _row(level: ServiceLevel, found: Found, month: Span, now: datetime) -> Sequence[object]:
     verdict, missed_by = "not measured", None
     if found.value is not None:
-        is_met = level.promised.holds(found.value)
+        is_met = level.promised.holds(found.value) and not found.is_missed
         verdict, missed_by = ("met", 0.0) if is_met else ("breached", abs(found.value - level.promised.limit))
     return (
         month.first,
@@ -126,27 +142,28 @@ def _success(runs: pl.DataFrame, month: Span, now: datetime) -> Found:
 
 def _freshness(facts: MonthFacts, month: Span, now: datetime) -> Found:
     """The slowest day: from the start of the daily job to the last of its tables; a day that is missing goes on."""
-    took = {day: seconds for day in month.days if (seconds := _took(facts, day, now)) is not None}
-    if not took:
+    days = {day: took for day in month.days if (took := _took(facts, day, now)) is not None}
+    if not days:
         return Found(None, 0, 0, "no day was due")
-    late = [day for day, seconds in took.items() if not BY_NAME["warehouse_freshness"].promised.holds(seconds)]
-    slowest = max(took, key=lambda day: took[day])
-    text = (
-        f"{len(took) - len(late)} of {len(took)} days were there in time; {slowest} took {took[slowest] / _HOUR:.1f} h"
-    )
-    return Found(took[slowest], len(took), len(late), text)
+    late = sum(it.is_late for it in days.values())
+    slowest = max(days, key=lambda day: (days[day].seconds, days[day].is_missing))
+    hours = f"{days[slowest].seconds / _HOUR:.1f} h"
+    worst = f"{slowest} is missing, {hours} so far" if days[slowest].is_missing else f"{slowest} took {hours}"
+    text = f"{len(days) - late} of {len(days)} days were there in time; {worst}"
+    return Found(days[slowest].seconds, len(days), late, text, is_missed=late > 0)
 
 
-def _took(facts: MonthFacts, day: date, now: datetime) -> float | None:
-    """Seconds until all of a day could be queried; None for a day that was not due while the platform ran."""
+def _took(facts: MonthFacts, day: date, now: datetime) -> _Day | None:
+    """The time until all of a day could be queried; None for a day that was not due while the platform ran."""
     starts = midnight(day)
     promised = [it for it in facts.watched if _is_promised(it)]
     due_at = max((it.deadline.due_at(it.deadline.partition_at(starts)) for it in promised
                   if isinstance(it.deadline, Due)), default=None)  # fmt: skip
     if due_at is None or facts.since is None or not facts.since < due_at <= now:
         return None
+    is_missing = any(starts not in it.landed for it in promised)
     there = max(it.landed[starts].landed_at if starts in it.landed else now for it in promised)
-    return max((there - starts - timedelta(days=1) - START_OF_DAILY_JOB).total_seconds(), 0.0)
+    return _Day(max((there - starts - timedelta(days=1) - START_OF_DAILY_JOB).total_seconds(), 0.0), is_missing)
 
 
 def _is_promised(it: Watched) -> bool:

@@ -30,6 +30,8 @@ class Automation:
     """A schedule or sensor with ticks in order of time. ``interval`` is the pause that a sensor asks for.
 
     ``is_complete`` is False when some ticks were removed from the record: then the gaps between the others say nothing.
+    ``since`` is a moment before its ticks from which on a sensor is known to have been waited for: that of an earlier
+    tick, as a rule. None: it is not known to have been there.
     """
 
     name: str
@@ -37,19 +39,25 @@ class Automation:
     ticks: Sequence[Tick]
     interval: timedelta = timedelta()
     is_complete: bool = True
+    since: datetime | None = None
 
 
-def tick_records(found: Sequence[Automation], day: Span) -> pl.DataFrame:
-    """The rows of ``operations/tick_records`` for a day. A sensor that stood still is late by all the time it stood."""
-    rows = [row for it in found if (row := _row(it, day)) is not None]
+def tick_records(found: Sequence[Automation], day: Span, until: datetime) -> pl.DataFrame:
+    """The rows of ``operations/tick_records`` for a day, as far as ``until`` goes.
+
+    A sensor that stood still is late by all the time it stood: where it comes back, and by the end of each day on which
+    it has not.
+    """
+    until = min(until, day.ends_at)
+    rows = [row for it in found if (row := _row(it, day, until)) is not None]
     return pl.DataFrame(rows, schema=TICK_RECORDS.schema, orient="row")
 
 
-def _row(it: Automation, day: Span) -> Sequence[object] | None:
-    ticks = [tick for tick in it.ticks if day.starts_at <= tick.at < day.ends_at]
-    if not ticks:
+def _row(it: Automation, day: Span, until: datetime) -> Sequence[object] | None:
+    ticks = [tick for tick in it.ticks if day.starts_at <= tick.at < until]
+    lags = list(_schedule_lags(ticks) if it.kind == "schedule" else _sensor_lags(it, day, until))
+    if not (ticks or lags):
         return None
-    lags = list(_schedule_lags(ticks) if it.kind == "schedule" else _sensor_lags(it, day))
     return (
         day.first,
         it.name,
@@ -67,9 +75,16 @@ def _schedule_lags(ticks: Sequence[Tick]) -> Iterator[float]:
     return ((tick.ended_at - tick.at).total_seconds() for tick in ticks if tick.ended_at is not None)
 
 
-def _sensor_lags(it: Automation, day: Span) -> Iterator[float]:
-    """A sensor is due one interval after its last evaluation began, the day before included."""
-    if it.is_complete:
-        for before, after in pairwise(it.ticks):
-            if day.starts_at <= after.at < day.ends_at:
-                yield max((after.at - before.at - it.interval).total_seconds(), 0.0)
+def _sensor_lags(it: Automation, day: Span, until: datetime) -> Iterator[float]:
+    """A sensor is due one interval after its last evaluation began, however long before the day that was."""
+    if not it.is_complete or until <= day.starts_at:
+        return
+    begun = [tick.at for tick in it.ticks if tick.at < until]
+    if it.since is not None and it.since < min([*begun, until]):
+        begun.insert(0, it.since)
+    for before, after in pairwise(begun):
+        if after >= day.starts_at:
+            yield max((after - before - it.interval).total_seconds(), 0.0)
+    overdue = (until - begun[-1] - it.interval).total_seconds() if begun else 0.0
+    if overdue > 0:
+        yield overdue

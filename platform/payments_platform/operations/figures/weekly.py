@@ -117,8 +117,9 @@ def _lags(runs: pl.DataFrame) -> list[float]:
 def _of_ticks(ticks: pl.DataFrame, week: Span) -> Iterator[Value]:
     found = ticks.filter(pl.col("partition_date").is_between(week.first, week.end, closed="left"))
     for (name,), days in sorted(found.group_by("automation_name"), key=lambda group: str(group[0][0])):
-        lags = days["p95_lag_seconds"].drop_nulls().to_list()
-        yield Value("tick_lag_seconds", str(name), max(lags, default=None), int(days["measured_count"].sum()))
+        measured = int(days["measured_count"].sum())
+        for figure, of in (("tick_lag_seconds", "p95_lag_seconds"), ("longest_gap_seconds", "longest_lag_seconds")):
+            yield Value(figure, str(name), max(days[of].drop_nulls().to_list(), default=None), measured)
 
 
 def _of_phases(phases: pl.DataFrame, week: Span, until: datetime) -> Iterator[Value]:

@@ -21,6 +21,7 @@ from payments_platform.streaming.capture.control import (
     slot_of,
     stop,
 )
+from payments_platform.streaming.capture.timeline import PARTED, has_parted
 from payments_platform.streaming.topics import TopicsReport, ensure_topics
 
 
@@ -47,6 +48,7 @@ def apply(capture: Capture) -> Applied:
         raise ConfigurationRefused("The connector's configuration is wrong: " + "; ".join(problems))
     current = capture.connect.configuration(CONNECTOR)
     _refuse_other_epoch(capture, current)
+    _refuse_other_timeline(capture, current)
     if current is None:
         capture.connect.create(CONNECTOR, wanted, "STOPPED")
         capture.connect.await_state(CONNECTOR, "STOPPED")
@@ -97,6 +99,13 @@ def _refuse_other_epoch(capture: Capture, current: dict[str, str] | None) -> Non
             f"The connector captures under epoch {running}, the platform's is {capture.epoch}. After a failover or a"
             " restore run: payments capture raise-epoch"
         )
+
+
+def _refuse_other_timeline(capture: Capture, current: dict[str, str] | None) -> None:
+    """Going on under the old epoch, new changes would stand behind lost ones of the same version."""
+    with capture.session() as session:
+        if current is not None and has_parted(session):
+            raise EpochDiffers(PARTED)
 
 
 def _ensure_slot(capture: Capture) -> bool:

@@ -89,6 +89,7 @@ class CaptureFacts:
     wal_lsn: int | None = None
     wal_bytes_per_second: float | None = None
     offset_lsn: int | None = None
+    has_parted: bool = False
     heartbeat: Heartbeat | None = None
     before_gap: Heartbeat | None = None
     protection: Protection = field(default_factory=Protection)

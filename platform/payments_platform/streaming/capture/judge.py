@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from payments_platform.streaming.capture.facts import CaptureFacts, Finding, Severity, SlotFacts
+from payments_platform.streaming.capture.timeline import PARTED
 
 # Down for longer pages somebody; until then the supervision restarts it.
 DOWN_CRITICAL: Final = timedelta(minutes=5)
@@ -75,6 +76,8 @@ def _position(facts: CaptureFacts) -> Iterator[Finding]:
             " restored, or a replica without its last changes was promoted. Run: payments capture raise-epoch",
             {"offset_lsn": offset, "wal_lsn": facts.wal_lsn},
         )  # fmt: skip
+    elif facts.has_parted:
+        yield Finding(REWOUND, "critical", PARTED, {"offset_lsn": offset, "wal_lsn": facts.wal_lsn})
     elif slot is None and (offset is not None or facts.connector is not None):
         yield Finding(GAP, "critical", f"The replication slot is gone: changes since were not captured. {_REPAIR}")
     elif slot is not None and slot.is_lost:

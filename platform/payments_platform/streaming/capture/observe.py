@@ -15,6 +15,7 @@ from payments_platform.contracts.streams import CAPTURED_TABLES, TOPICS
 from payments_platform.streaming.capture.connector import CONNECTOR, HEARTBEAT_TABLE, PUBLICATION, SIGNAL_TABLE, SLOT
 from payments_platform.streaming.capture.facts import CaptureFacts, OpenSnapshot, Protection, SlotFacts
 from payments_platform.streaming.capture.notices import pulse
+from payments_platform.streaming.capture.timeline import has_parted
 from payments_platform.streaming.topics import ONE_BROKER, Durability, topic_differences
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def _source(address: PostgresAddress) -> dict[str, Any]:
         session.execute(_LIMIT)
         return {
             "slot": slot_facts(session),
+            "has_parted": has_parted(session),
             "protection": protection(session, CAPTURED_TABLES),
             "open_snapshots": tuple(
                 OpenSnapshot(str(row[0]), str(row[1]), row[2])  # type: ignore[arg-type]

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer
 
 _SECONDS: Final = 30.0
+# A delete counts as one version after the row that it removed. This one must come after all of the lives before and
+# before the first version of this one: a payment that is made again under its lost id is version 1 once more.
+_BEFORE_THE_FIRST: Final = -1
 _AT_ONCE: Final = 20_000
 
 
@@ -30,6 +33,7 @@ def phantoms(
 ) -> Iterator[Change]:
     """A delete for each row that was captured since a moment and that the source neither has nor ever deleted.
 
+    Its version is 0, which the source gives to none: readers can tell it from a delete that was committed.
     ``since`` must lie before the first change that was lost: an hour before the last heartbeat is the default of the
     command, replicas that are further behind are not promoted without a look.
     """
@@ -79,6 +83,7 @@ def _last_rows(reader: "Consumer", table: str, since: datetime) -> dict[str, str
 def _keep(rows: dict[str, str], key: dict[str, Any], value: dict[str, Any]) -> None:
     row = value.get("after") or value.get("before")
     if row is not None and len(key) == 1:
+        row["version"] = _BEFORE_THE_FIRST
         rows[str(next(iter(key.values())))] = json.dumps(row, separators=(",", ":"), ensure_ascii=False)
 
 

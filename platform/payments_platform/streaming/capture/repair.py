@@ -27,6 +27,7 @@ from payments_platform.streaming.capture.notices import pulse
 from payments_platform.streaming.capture.observe import lsn_of, repaired_at, wal_end
 from payments_platform.streaming.capture.phantoms import phantoms
 from payments_platform.streaming.capture.republish import republish
+from payments_platform.streaming.capture.timeline import PARTED, has_parted
 
 if TYPE_CHECKING:
     import psycopg
@@ -52,7 +53,7 @@ def repair(capture: Capture, tables: Sequence[str] = ()) -> Repaired:
 
     A slot that is gone, lost, or ahead of the stored position is made anew, the position is forgotten. Then: every
     current row by an incremental snapshot; every version and delete since the last captured heartbeat from the
-    histories. Raises EpochDiffers when the source's log ends before the stored position: that is another timeline.
+    histories. Raises EpochDiffers when the source's log is another timeline.
     """
     if capture.connect.configuration(CONNECTOR) is None:
         raise CaptureGap("There is no connector to repair. Run: payments capture apply")
@@ -93,7 +94,8 @@ def raise_epoch(capture: Capture, keep: Callable[[int], None]) -> Repaired:
     with capture.session() as session:
         snapshot_id = snapshots.record(session, capture, "epoch", capture.tables, None)
         slot = slot_of(session)
-        made = slot is None or slot.is_lost
+        # A connector that ran on meanwhile may have confirmed its old position: a signal below it is never read.
+        made = slot is None or slot.is_lost or slot.confirmed_lsn > wal_end(session)
     if made:
         _renew_slot(capture)
     # The stored position counts bytes of the old timeline; the slot, if it was copied, knows its place on the new one.
@@ -134,11 +136,8 @@ def _must_renew(capture: Capture, session: "psycopg.Connection[tuple[object, ...
     """Why the slot cannot go on, "" when it can."""
     slot = slot_of(session)
     offset = lsn_of(capture.connect.offsets(CONNECTOR))
-    if offset is not None and offset > wal_end(session):
-        raise EpochDiffers(
-            "The stored position lies beyond the end of the source's log: the source was restored or a replica was"
-            " promoted. Run: payments capture raise-epoch"
-        )
+    if has_parted(session) or (offset is not None and offset > wal_end(session)):
+        raise EpochDiffers(PARTED)
     if slot is None:
         return "the slot is gone"
     if slot.is_lost:

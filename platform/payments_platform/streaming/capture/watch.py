@@ -1,7 +1,7 @@
 """The guardian at work: applies, looks every two seconds, restarts what failed, tells what is wrong.
 
-Belongs here: the loop and its effects (heartbeat, restart, gap on record, events, metrics, the state file). Does not:
-judging (judge.py), deciding restarts (supervision.py), repairing: a person decides that.
+Belongs here: the loop and its effects (heartbeat, restart, stop, gap on record, events, metrics, the state file). Does
+not: judging (judge.py), deciding restarts (supervision.py), repairing: a person decides that.
 """
 
 import json
@@ -23,6 +23,7 @@ from payments_platform.streaming.capture.metrics import Metrics
 from payments_platform.streaming.capture.observe import Places, observe
 from payments_platform.streaming.capture.repair import gap_begins
 from payments_platform.streaming.capture.supervision import Restarts, supervise
+from payments_platform.streaming.capture.timeline import has_parted
 from payments_platform.vocabulary import OPS_METRICS
 
 LOOK_SECONDS: Final = 2.0
@@ -62,6 +63,8 @@ class Guardian:
             self.metrics.restarts.inc()
             self.capture.say(f"restarting {CONNECTOR}, attempt {self.restarts.attempts}")
             self._try("restart", lambda: self.capture.connect.restart(CONNECTOR))
+        if self.facts.has_parted and self.facts.connector not in {None, "STOPPED"}:
+            self._try("stop", self._stop_in_another_life)
         if any(finding.name == GAP for finding in findings) and not self._has_repair():
             # On record at once: a connector that goes on hides where the gap was, and even that there was one.
             self._try("gap", self._record_gap)
@@ -94,6 +97,15 @@ class Guardian:
         with self.capture.session() as session:
             session.execute("SET statement_timeout = '2s'")
             session.execute(f"{BEAT}{BY_GUARDIAN}")
+
+    def _stop_in_another_life(self) -> None:
+        """Stop what would capture a new life under the old epoch. Asked again right before: it may be raised by now.
+
+        Heartbeats of the new life would also move the search for rows that only the lost source had.
+        """
+        with self.capture.session() as session:
+            if has_parted(session):
+                self.capture.connect.change_state(CONNECTOR, "stop")
 
     def _has_repair(self) -> bool:
         return any(snapshot.reason == "repair" for snapshot in (self.facts.open_snapshots if self.facts else ()))
