@@ -17,13 +17,10 @@ import pytest
 from assets_tests.fakes.segments import NOON, segment
 from assets_tests.fakes.storage import MemoryStorage
 from payments_platform.definitions import defs
+from payments_platform.defs._platform.partitions import WINDOWS_TAG
 from payments_platform.defs._platform.streams import Position
 from payments_platform.defs._platform.window_events import DIGEST, KEY, WINDOW
-from payments_platform.defs.raw.transactions_stream import (
-    WINDOWS_TAG,
-    transactions_stream,
-    transactions_stream_checks,
-)
+from payments_platform.defs.raw.transactions_stream import transactions_stream, transactions_stream_checks
 from payments_platform.defs.stream_sensors import CHECK_EVERY, stream_windows
 from payments_platform.lake import segments
 from payments_platform.lake.partitions import Lake

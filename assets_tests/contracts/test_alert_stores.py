@@ -24,7 +24,8 @@ from payments_platform.operations.alerts.store import KEPT, PostgresStore, Store
 
 NOW = datetime(2026, 3, 1, 6, 0, 5, 123456, tzinfo=UTC)
 ALERT = Alert(
-    "mart_late", "marts/x", 3.5, "2 % <late> 'x' é", "analytics", "marts/x", NOW, NOW, {"critical": Breach(NOW, 1.0)},
+    "mart_late", "marts/x", 3.5, "2 % <late> 'x' é", "analytics", "marts/x", NOW, NOW,
+    {"critical": Breach(NOW, 1.0, ((NOW, 2.5), (NOW + timedelta(seconds=30), 1.5)))},
     "critical", "raw 2026-02-28", NOW, NOW + timedelta(minutes=1),
 )  # fmt: skip
 MEMORY = Memory(

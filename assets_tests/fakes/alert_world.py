@@ -6,7 +6,7 @@ follow (unit/test_alert_fidelity.py).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -123,12 +123,12 @@ class World:
     def _runs(self, now: datetime) -> list[RunFact]:
         last = now.replace(hour=3, minute=10, second=0)
         last = last if last <= now else last - DAY
-        covered = (last - DAY).date()
+        covered = str((last - DAY).date())
         runs = [RunFact("good", JOB, (covered,), last, succeeded=True)]
         for fault in self.faults:
             if fault.kind == "run" and fault.begins <= now < fault.ends + DAY:
-                days: tuple[date, ...] = ((fault.begins - DAY).date(),)
-                runs = [run for run in runs if run.days != days]
+                days = (str((fault.begins - DAY).date()),)
+                runs = [run for run in runs if run.parts != days]
                 first = RunFact("dead", JOB, days, fault.begins, succeeded=False, will_retry=now < fault.begins + HOUR)
                 runs += [first]
                 if now >= fault.begins + HOUR:

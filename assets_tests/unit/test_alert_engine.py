@@ -114,6 +114,49 @@ def test_a_backlog_that_is_worked_off_pages_nobody() -> None:
     assert clock.told == []
 
 
+def test_a_backlog_that_came_at_once_and_is_worked_off_pages_nobody() -> None:
+    """The figure of the first look alone would call every backlog above it one that grows."""
+    clock = Clock()
+    clock.tick(seen("growing", 701))
+    for value in range(60_000, 5, -1500):
+        assert clock.tick(seen("growing", value)) == []
+
+
+@pytest.mark.parametrize("low", [1, 4_000])
+def test_a_backlog_that_is_worked_off_by_turns_pages_nobody(low: int) -> None:
+    """A worker commits a batch at a time: between two commits a backlog that shrinks is seen to grow."""
+    clock = Clock()
+    for value in range(60_000, low, -1000):
+        clock.tick(seen("growing", value))
+        clock.tick(seen("growing", value + 900))
+    assert clock.told == []
+
+
+def test_a_backlog_that_grows_by_turns_pages() -> None:
+    """A worker that is too slow commits too: a dip of one look is no recovery."""
+    clock = Clock()
+    for value in range(1_000, 6_000, 500):
+        clock.tick(seen("growing", value + 900))
+        clock.tick(seen("growing", value))
+    assert clock.kinds == [("open", "pagerduty"), ("open", "slack")]
+
+
+def test_a_backlog_that_grows_again_below_its_peak_pages() -> None:
+    """The worker died in the middle of the recovery: an hour until the old peak is an hour too late."""
+    clock = Clock()
+    for value in (*range(60_000, 20_000, -1000), *range(20_000, 20_000 + 11 * 100, 100)):
+        clock.tick(seen("growing", value))
+    assert clock.kinds == [("open", "pagerduty"), ("open", "slack")]
+
+
+def test_a_backlog_that_rose_and_stands_still_pages() -> None:
+    """Nobody reads it: that nothing new comes makes it no better."""
+    clock = Clock()
+    for value in (701, *[2000] * 11):
+        clock.tick(seen("growing", value))
+    assert clock.kinds == [("open", "pagerduty"), ("open", "slack")]
+
+
 def test_a_backlog_that_grows_pages() -> None:
     clock = Clock()
     for value in range(5, 30):

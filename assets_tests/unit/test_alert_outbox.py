@@ -20,8 +20,8 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 TICK = timedelta(seconds=30)
 
 
-def message(number: str, channel: Channel = "slack") -> Message:
-    return Message(number, "open", channel, "warning", "key", "title", START.isoformat())
+def message(number: str, channel: Channel = "slack", key: str = "") -> Message:
+    return Message(number, "open", channel, "warning", key or number, "title", START.isoformat())
 
 
 def put(store: MemoryStore, *messages: Message) -> None:
@@ -30,6 +30,10 @@ def put(store: MemoryStore, *messages: Message) -> None:
 
 def numbers(channel: FakeChannel) -> list[str]:
     return [it.number for it in channel.taken]
+
+
+def numbers_of(channel: FakeChannel, key: str) -> list[str]:
+    return [it.number for it in channel.taken if it.dedup_key == key]
 
 
 @pytest.mark.row("A3")
@@ -71,6 +75,26 @@ def test_a_refused_message_lets_the_others_pass_and_is_tried_again() -> None:
     assert numbers(slack) == ["b", "a"]
 
 
+def test_a_close_waits_for_its_open_that_was_refused() -> None:
+    """PagerDuty drops a close of what it does not know, and the open that comes after it stays for ever."""
+    store, pagerduty = MemoryStore(), FakeChannel("pagerduty", moods=["revoked", "well", "revoked"])
+    put(store, *(message(number, "pagerduty", "x") for number in ("open", "close")), message("other", "pagerduty"))
+    deliver(store, {"pagerduty": pagerduty}, START)
+    assert numbers(pagerduty) == ["other"]
+    deliver(store, {"pagerduty": pagerduty}, START + TICK)
+    assert numbers(pagerduty) == ["other"]
+    for tick in range(2):
+        deliver(store, {"pagerduty": pagerduty}, START + (tick + 1) * REFUSED_AGAIN)
+    assert numbers(pagerduty) == ["other", "open", "close"]
+
+
+def test_a_close_waits_for_no_open_of_another_channel() -> None:
+    store, slack, pagerduty = MemoryStore(), FakeChannel("slack"), FakeChannel("pagerduty", moods=["revoked"])
+    put(store, message("open", "pagerduty", "x"), message("close", "slack", "x"))
+    deliver(store, {"slack": slack, "pagerduty": pagerduty}, START)
+    assert numbers(slack) == ["close"]
+
+
 def test_an_error_that_nobody_foresaw_keeps_the_message() -> None:
     class Odd:
         def send(self, message: Message) -> str:
@@ -110,11 +134,13 @@ _MOODS = st.lists(st.sampled_from(["well", "limited", "broken", "slow", "revoked
 @given(_MOODS, st.integers(1, 8))
 def test_whatever_a_channel_answers_each_message_arrives_once(moods: list[Mood], count: int) -> None:
     store, slack = MemoryStore(), FakeChannel("slack", moods=list(moods))
-    put(store, *(message(str(number)) for number in range(count)))
+    put(store, *(message(str(number), key=str(number % 3)) for number in range(count)))
     now = START
     while store.waiting():
         deliver(store, {"slack": slack}, now)
         now += TICK
     assert sorted(numbers(slack)) == sorted(str(number) for number in range(count))
+    for key in range(3):
+        assert numbers_of(slack, str(key)) == [str(number) for number in range(key, count, 3)]
     if "revoked" not in moods:
         assert numbers(slack) == [str(number) for number in range(count)]

@@ -25,7 +25,8 @@ CHECK = FailedCheck("clean/transactions", "follows_contract", "2 % broke R-amoun
 
 
 def run(hours: float, *days: date, **more: Any) -> RunFact:  # noqa: ANN401 - any field of a run
-    return RunFact("0123456789", "daily", days, NOW + hours * HOUR, **{"succeeded": False, **more})
+    parts = tuple(map(str, days))
+    return RunFact("0123456789", "daily", parts, NOW + hours * HOUR, **{"succeeded": False, **more})
 
 
 def rules(*runs: RunFact) -> list[str]:
@@ -45,6 +46,40 @@ def test_a_later_run_of_the_same_days_makes_good_and_one_of_others_does_not() ->
     assert rules(failed, run(1, D1, D2, succeeded=True)) == []
     assert rules(failed, run(1, D2, succeeded=True)) == ["run_failed"]
     assert rules(failed, run(-1, D1, succeeded=True)) == ["run_failed"]
+
+
+@pytest.mark.parametrize("parts, later, answers", [
+    (("window 3", "window 4"), ("window 3", "window 4"), True),
+    (("window 3", "window 4"), ("window 3", "window 4", "window 5"), True),
+    (("window 3", "window 4"), ("window 5",), False),
+    (("window 3", "window 4"), ("window 4", "window 5"), False),
+    (("2026-02-27-13:00",), ("2026-02-27-14:00",), False),
+    (("2026-02-27-13:00",), ("2026-02-27-13:00",), True),
+    ((), (), True),
+    ((), ("2026-02-27",), False),
+    (("2026-02-27",), (), False),
+])  # fmt: skip
+@pytest.mark.parametrize("succeeded", [True, False])
+def test_a_run_is_made_good_by_one_that_covers_all_it_was_to_do(
+    parts: tuple[str, ...], later: tuple[str, ...], *, answers: bool, succeeded: bool
+) -> None:
+    """A run over the next windows says nothing of those that were found broken."""
+    second = RunFact("1", "job", later, NOW, succeeded=succeeded)
+    found = of_runs([RunFact("0", "job", parts, NOW - HOUR, succeeded=False), second])
+    is_open = any(it.text.startswith("run 0") for it in found)
+    assert is_open == (not answers if succeeded else parts != later)
+
+
+def test_parts_of_a_day_that_fail_one_after_the_other_share_a_cause() -> None:
+    """A fault of the stream fails every run of checks until it is mended: a message each would hide all others."""
+    runs = [
+        RunFact(str(n), "checks", (f"window {n}",), NOW + n * HOUR, succeeded=False, day=day, checks=(CHECK,))
+        for n, day in enumerate([D1, D1, D2])
+    ]
+    found = of_runs(runs)
+    assert len({it.subject for it in found}) == 6
+    assert [it.cause for it in found if it.rule == "run_failed"] == [f"checks {D1}", f"checks {D1}", f"checks {D2}"]
+    assert {it.cause for it in found if it.rule == "check_failed"} == {f"checks {D1}", f"checks {D2}"}
 
 
 def test_a_run_that_fails_again_is_one_alert_with_the_last_reason() -> None:
@@ -122,6 +157,15 @@ def test_a_day_that_never_began_is_one_cause_for_every_dataset() -> None:
     found = of_freshness([state(name, "FAIL", causes=why) for name, why in zip(names, causes, strict=True)], NOW)
     assert {it.cause for it in found} == {"raw 2026-02-28"}
     assert [it.rule for it in found] == ["dataset_late"] * 4 + ["mart_late"] * 2
+
+
+def test_a_table_and_its_quarantine_are_late_for_one_cause() -> None:
+    """They are written together and have one manifest: two messages would tell of one fault."""
+    found = of_freshness([state(name, "FAIL") for name in ("clean/transactions", "quarantine/transactions")], NOW)
+    assert [it.cause for it in found] == ["clean 2026-02-28"] * 2
+    lacking = state("quarantine/transactions", "FAIL")
+    _, waiting = of_freshness([lacking, state("marts/x", "FAIL", causes=(lacking.dataset,))], NOW)
+    assert waiting.cause == "clean 2026-02-28"
 
 
 @pytest.mark.row("X4", "C5")

@@ -17,6 +17,7 @@ from payments_platform.contracts.dead_letters import DEAD_LETTERS
 from payments_platform.contracts.stores import SEARCH_TRANSACTIONS, TRANSACTION_LOGS
 from payments_platform.contracts.streams import CHANGES, EVENTS, RAW_TRANSACTIONS_STREAM
 from payments_platform.defs._platform.observed import Ask, position_metadata
+from payments_platform.defs._platform.partitions import WINDOWS_TAG
 from payments_platform.defs._platform.resources import LAKE
 from payments_platform.defs._platform.specs import key_of
 from payments_platform.defs._platform.streams import STREAMS, Position, Streams, reading
@@ -24,7 +25,6 @@ from payments_platform.defs._platform.window_events import Known, events_of
 from payments_platform.defs.documents import transaction_logs
 from payments_platform.defs.jobs import stream_window_checks
 from payments_platform.defs.operations import dead_letters
-from payments_platform.defs.raw.transactions_stream import WINDOWS_TAG
 from payments_platform.defs.search import transactions as searched
 from payments_platform.defs.streams import changes as captured
 from payments_platform.defs.streams import transactions

@@ -3,19 +3,32 @@
 Belongs here: reading the instance. Does not: what the facts mean (operations/alerts/run_sources.py).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, cast
 
 import dagster as dg
 
-from payments_platform.defs._platform.partitions import days_of
+from payments_platform.defs._platform.partitions import (
+    HOUR_FORMAT,
+    RANGE_END,
+    RANGE_START,
+    SINGLE,
+    WINDOWS_TAG,
+    days_of,
+    hours_of,
+    windows_of,
+)
 from payments_platform.operations.alerts.run_sources import AutomationFact, FailedCheck, RunFact, TickOutcome
 
 # A run that failed longer ago and was never done again is history; what it did not build, freshness still says.
 LOOKBACK: Final = timedelta(days=7)
 _TICKS: Final = 25
 _WILL_RETRY: Final = "dagster/will_retry"
+_RETRIED_BY: Final = "dagster/auto_retry_run_id"
+# A retry that has not come by then will not come: its daemon was gone.
+RETRY_COMES_WITHIN: Final = timedelta(hours=1)
 _BACKFILL: Final = "dagster/backfill"
 _AD_HOC: Final = "__ASSET_JOB"
 _ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
@@ -24,7 +37,7 @@ _ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 def run_facts(instance: dg.DagsterInstance, now: datetime) -> list[RunFact]:
     """The runs that ended lately. One that a person cancelled, or started by hand for a few assets, they see."""
     records = instance.get_run_records(filters=dg.RunsFilter(statuses=_ENDED, updated_after=now - LOOKBACK))
-    return [_run_fact(instance, record) for record in records if is_watched(record.dagster_run)]
+    return [_run_fact(instance, record, now) for record in records if is_watched(record.dagster_run)]
 
 
 def is_watched(run: dg.DagsterRun) -> bool:
@@ -32,27 +45,50 @@ def is_watched(run: dg.DagsterRun) -> bool:
     return run.job_name != _AD_HOC or _BACKFILL in run.tags
 
 
-def _run_fact(instance: dg.DagsterInstance, record: Any) -> RunFact:  # noqa: ANN401 - RunRecord, which Dagster exports not
+def starts_again(run: dg.DagsterRun, ended_at: datetime, now: datetime) -> bool:
+    """Whether a failed run is started again by itself, or may still be."""
+    is_promised = run.status is dg.DagsterRunStatus.FAILURE and run.tags.get(_WILL_RETRY, "false").lower() == "true"
+    return is_promised and (_RETRIED_BY in run.tags or now - ended_at < RETRY_COMES_WITHIN)
+
+
+def _run_fact(instance: dg.DagsterInstance, record: Any, now: datetime) -> RunFact:  # noqa: ANN401 - RunRecord, which Dagster exports not
     run: dg.DagsterRun = record.dagster_run
+    ended_at = datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)
     is_failed = run.status is dg.DagsterRunStatus.FAILURE
-    will_retry = is_failed and run.tags.get(_WILL_RETRY, "false").lower() == "true"
+    will_retry = starts_again(run, ended_at, now)
     return RunFact(
         run_id=run.run_id,
         job=run.job_name,
-        days=_days(run),
-        ended_at=datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC),
+        parts=parts_of(run.tags),
+        ended_at=ended_at,
         succeeded=not is_failed,
         will_retry=will_retry,
         problem=_problem(instance, run.run_id) if is_failed and not will_retry else "",
         checks=tuple(_failed_checks(instance, run.run_id)) if is_failed and not will_retry else (),
+        day=day_held(run.tags, ended_at),
     )
 
 
-def _days(run: dg.DagsterRun) -> tuple[date, ...]:
-    try:
-        return tuple(days_of(run.tags))
-    except ValueError:
-        return ()
+def parts_of(run_tags: Mapping[str, str]) -> tuple[str, ...]:
+    """What a run covers: windows, days, hours, or the keys of partitions of another kind; () for a run of none."""
+    readers: tuple[Callable[[Mapping[str, str]], Iterable[object]], ...] = (_windows, days_of, hours_of)
+    for read in readers:
+        with suppress(ValueError):
+            return tuple(str(part) for part in read(run_tags))
+    return tuple(run_tags[tag] for tag in (SINGLE, RANGE_START, RANGE_END) if tag in run_tags)
+
+
+def _windows(run_tags: Mapping[str, str]) -> list[str]:
+    return [f"window {number}" for number in windows_of(run_tags)]
+
+
+def day_held(run_tags: Mapping[str, str], ended_at: datetime) -> date | None:
+    """The day of a run over windows or hours, which are parts of one; None for any other run."""
+    if WINDOWS_TAG in run_tags:
+        return ended_at.date()
+    with suppress(ValueError):
+        return datetime.strptime(hours_of(run_tags)[0], HOUR_FORMAT).replace(tzinfo=UTC).date()
+    return None
 
 
 def _problem(instance: dg.DagsterInstance, run_id: str) -> str:

@@ -5,14 +5,14 @@ alerts look at (instance_facts.py).
 """
 
 from collections.abc import Iterator, MutableMapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import dagster as dg
 import polars as pl
 
 from payments_platform.contracts.figures import RUN_RECORDS, WHOLE_RUN
-from payments_platform.defs._platform.instance_facts import is_watched
+from payments_platform.defs._platform.instance_facts import RETRY_COMES_WITHIN, is_watched, starts_again
 
 Rows = Sequence[Sequence[object]]
 _OUTCOMES: Final = {
@@ -22,10 +22,6 @@ _OUTCOMES: Final = {
 }
 _DUE_TAG: Final = ".dagster/scheduled_execution_time"
 _RETRY_NUMBER: Final = "dagster/retry_number"
-_WILL_RETRY: Final = "dagster/will_retry"
-_RETRIED_BY: Final = "dagster/auto_retry_run_id"
-# A retry that has not come by then will not come: its daemon was gone.
-_RETRY_COMES_WITHIN: Final = timedelta(hours=1)
 _BATCH: Final = 500
 
 
@@ -73,7 +69,7 @@ def _rows_of(
     run_id = record.dagster_run.run_id
     if run_id not in kept:
         rows = list(_read(instance, record, now))
-        if now - _ended_at(record) < _RETRY_COMES_WITHIN:
+        if now - _ended_at(record) < RETRY_COMES_WITHIN:
             return rows  # whether it is retried may still be decided
         kept[run_id] = rows
     return kept[run_id]
@@ -83,11 +79,9 @@ def _read(instance: dg.DagsterInstance, record: Any, now: datetime) -> Iterator[
     """The row of a run, and one for each of its tasks that ended."""
     run, ended_at = record.dagster_run, _ended_at(record)
     tasks = [it for it in instance.get_run_step_stats(run.run_id) if it.status and it.status.value != "SKIPPED"]
-    will_retry = run.tags.get(_WILL_RETRY, "false").lower() == "true"
-    is_retried = will_retry and (_RETRIED_BY in run.tags or now - ended_at < _RETRY_COMES_WITHIN)
     yield (
         ended_at.date(), run.run_id, WHOLE_RUN, run.job_name, _OUTCOMES[run.status],
-        not (run.status is dg.DagsterRunStatus.FAILURE and is_retried),
+        not starts_again(run, ended_at, now),
         int(run.tags.get(_RETRY_NUMBER, "0")) + 1, len(tasks), _due_at(run.tags.get(_DUE_TAG)),
         record.create_timestamp.astimezone(UTC), _moment(record.start_time), ended_at,
     )  # fmt: skip

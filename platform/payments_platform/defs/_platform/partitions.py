@@ -18,6 +18,8 @@ IN_RANGES = dg.BackfillPolicy.multi_run(max_partitions_per_run=load_settings().d
 RANGE_START: Final = "dagster/asset_partition_range_start"
 RANGE_END: Final = "dagster/asset_partition_range_end"
 SINGLE: Final = "dagster/partition"
+# A run that checks windows of the stream rather than hours names the first and the last.
+WINDOWS_TAG: Final = "payments/windows"
 _HOUR: Final = timedelta(hours=1)
 
 
@@ -33,6 +35,14 @@ def days_of(run_tags: Mapping[str, str]) -> list[date]:
     if SINGLE in run_tags:
         return [day_of(run_tags[SINGLE])]
     raise ValueError("the run names no day: start it for a partition or a range of partitions")
+
+
+def windows_of(run_tags: Mapping[str, str]) -> range:
+    """The windows of the stream that a run names. Raises ValueError when it names none."""
+    if WINDOWS_TAG not in run_tags:
+        raise ValueError("the run names no windows")
+    first, last = map(int, run_tags[WINDOWS_TAG].split("-"))
+    return range(first, last + 1)
 
 
 def hours_of(run_tags: Mapping[str, str]) -> list[str]:

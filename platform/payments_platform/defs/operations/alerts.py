@@ -44,7 +44,7 @@ def alerts(
         done = evaluate(alerting, now)
     if done is None:
         return dg.SkipReason("another process evaluates")
-    beat_if_asked(settings, context.log.warning)
+    beat_if_asked(settings, done.memory, context.log.warning)
     unreadable = "".join(f"; {name} cannot be asked: {why}" for name, why in done.problems.items())
     undelivered = "".join(f"; not delivered: {it.error}" for it in done.tried if it.outcome == "waiting")
     return dg.SkipReason(f"{len(done.memory.open_alerts)} open{unreadable}{undelivered}")

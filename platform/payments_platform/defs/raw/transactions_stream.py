@@ -6,16 +6,13 @@ import dagster as dg
 
 from payments_platform.contracts.streams import EVENTS, RAW_TRANSACTIONS_STREAM
 from payments_platform.defs._platform.failures import RETRY, explained
-from payments_platform.defs._platform.partitions import HOURLY, hours_of
+from payments_platform.defs._platform.partitions import HOURLY, WINDOWS_TAG, hours_of, windows_of
 from payments_platform.defs._platform.resources import LAKE
 from payments_platform.defs._platform.specs import key_of, spec_of
 from payments_platform.defs._platform.window_events import CONTIGUOUS, KEY, slice_metadata
 from payments_platform.lake.partitions import Lake
 from payments_platform.streaming.window_checks import contract_problems, joins
 from payments_platform.streaming.windows import Slice, Window, slices_of_hour, verified, windows
-
-# A run that checks windows rather than hours names the first and the last.
-WINDOWS_TAG = "payments/windows"
 
 
 @dg.multi_asset(
@@ -42,8 +39,7 @@ def transactions_stream(context: dg.AssetExecutionContext) -> Iterator[dg.Materi
 def _parts(lake: Lake, tags: "dict[str, str]") -> list[tuple[Window, Slice]]:
     """What a run checks: the windows that it names, else those of its hours."""
     if WINDOWS_TAG in tags:
-        first, last = map(int, tags[WINDOWS_TAG].split("-"))
-        found = windows(lake.storage, range(first, last + 1))
+        found = windows(lake.storage, windows_of(tags))
         return [(window, part) for window in found for part in window.slices]
     return [it for hour in hours_of(tags) for it in slices_of_hour(lake.storage, hour)]
 

@@ -14,10 +14,11 @@ from payments_platform.clients.messaging import ChannelAway, ChannelRefused
 from payments_platform.clients.postgres import connect
 from payments_platform.operations.alerts.channels import channels
 from payments_platform.operations.alerts.evaluation import Alerting, Figures
-from payments_platform.operations.alerts.file_store import FileStore
+from payments_platform.operations.alerts.file_store import EnduringStore
 from payments_platform.operations.alerts.messages import Links
 from payments_platform.operations.alerts.rules import SourceName
 from payments_platform.operations.alerts.sources import Source
+from payments_platform.operations.alerts.state import Memory
 from payments_platform.operations.alerts.store import PostgresStore
 from payments_platform.operations.alerts.stream_sources import Seldom, of_dead_letters, of_lag, read_capture
 from payments_platform.operations.alerts.watch import Watch
@@ -56,14 +57,15 @@ def _links(settings: Settings) -> Links:
 
 def watch_of(settings: Settings, say: Callable[[str], None]) -> Watch:
     """The dead-man's switch of this home."""
+    store = EnduringStore(settings.home.joinpath(*WATCH_STATE))
     alerting = Alerting(
-        store=FileStore(settings.home.joinpath(*WATCH_STATE)),
+        store=store,
         sources={},
         channels=channels(settings.alert_access(), say),
         environment=settings.environment,
         links=_links(settings),
     )
-    return Watch(alerting, lambda: last_evaluation(settings))
+    return Watch(alerting, lambda: last_evaluation(settings), lambda: store.problem)
 
 
 def last_evaluation(settings: Settings) -> datetime | None:
@@ -72,10 +74,13 @@ def last_evaluation(settings: Settings) -> datetime | None:
         return PostgresStore(connection).memory().evaluated_at
 
 
-def beat_if_asked(settings: Settings, say: Callable[[str], None]) -> None:
-    """Tell the monitor outside that an evaluation went well; one that cannot be told misses it by itself."""
+def beat_if_asked(settings: Settings, memory: Memory, say: Callable[[str], None]) -> None:
+    """Tell the monitor outside that an evaluation went well; one that cannot be told misses it by itself.
+
+    While messages cannot be delivered it is not told, so that it speaks: of what is wrong nobody else would hear.
+    """
     address = settings.alert_access().heartbeat
-    if address is None:
+    if address is None or any(alert.rule == "messages_undelivered" for alert in memory.open_alerts):
         return
     try:
         beat(address)

@@ -1,7 +1,8 @@
 """From figures to messages: an alert is pending, opens, closes; one message at each end and none between.
 
-Belongs here: the state machine, grouping by cause, damping. Does not: measuring (sources.py), words (messages.py),
-sending (outbox.py), any clock. Pure: the same memory, figures and time give the same result. See ADR 0035.
+Belongs here: the state machine, grouping by cause, damping. Does not: thresholds (breaches.py), measuring (sources.py),
+words (messages.py), sending (outbox.py), any clock. Pure: the same memory, figures and time give the same
+result. See ADR 0035.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -9,8 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
+from payments_platform.operations.alerts.breaches import broken, reached
 from payments_platform.operations.alerts.rules import BY_NAME, SEVERITIES, Rule, Severity
-from payments_platform.operations.alerts.state import Alert, Breach, Group, Memory, Observation, key_of
+from payments_platform.operations.alerts.state import Alert, Group, Memory, Observation, key_of
 
 Channel = Literal["pagerduty", "slack", "email"]
 # A page wakes one person; everybody else reads of it where warnings are read.
@@ -77,15 +79,11 @@ def _watched(
 ) -> Alert | None:
     """One alert after this look; None while all is quiet."""
     value = observation.value if observation else 0.0
-    breaches: dict[str, Breach] = {}
-    for level in rule.levels:
-        if observation and value >= level.threshold:
-            known = before.breaches.get(level.severity) if before else None
-            breaches[level.severity] = known if known and known.since <= now else Breach(now, value)
+    breaches = broken(rule, before.breaches if before else {}, value, now) if observation else {}
     if observation is None or not breaches:
         return _clearing(rule, before, now, openings)
-    reached = [level.severity for level in rule.levels if _holds(rule, level.severity, breaches, value, now)]
-    severity = _worst([*reached, *([before.severity] if before and before.severity else [])])
+    known = [before.severity] if before and before.severity else []
+    severity = _worst([*reached(rule, breaches, value, now), *known])
     first = min(breach.since for breach in breaches.values())
     since = before.since if before and before.severity else observation.since or first
     opened_at = before.opened_at if before and before.severity else now
@@ -103,15 +101,6 @@ def _watched(
         group=before.group if before else "",
         opened_at=opened_at if severity else None,
     )
-
-
-def _holds(rule: Rule, severity: Severity, breaches: Mapping[str, Breach], value: float, now: datetime) -> bool:
-    """Whether a level's threshold has been broken for as long as it must be."""
-    level = next(level for level in rule.levels if level.severity == severity)
-    breach = breaches.get(severity)
-    if breach is None or now - breach.since < level.holds_for:
-        return False
-    return not rule.only_growing or value > breach.value
 
 
 def _worst(severities: Collection[Severity]) -> Severity | None:

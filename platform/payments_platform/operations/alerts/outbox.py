@@ -25,7 +25,7 @@ _LONGEST_WAIT: Final = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Entry:
-    """A message in the box. ``error`` is what the channel said last; ``is_refused`` lets the next ones pass it."""
+    """A message in the box. ``error`` is what the channel said last; ``is_refused`` lets other groups pass it."""
 
     message: Message
     created_at: datetime
@@ -57,24 +57,23 @@ class Box(Protocol):
 def deliver(box: Box, channels: Mapping[Channel, Sender], now: datetime) -> list[Entry]:
     """Try what is due, each channel in its order; return what was tried.
 
-    A channel that is away keeps its later messages back: a close must not overtake its open. A message that was
-    refused lets the others pass. A process that dies after sending and before noting it sends that message again:
-    PagerDuty drops the second by its key, Slack shows it twice.
+    A close must not overtake its open: PagerDuty drops it then, and the incident stays. A channel that is away keeps
+    all its later messages back, a message that was refused only those of its own group. A process that dies after
+    sending and before noting it sends that message again: PagerDuty drops the second by its key, Slack shows it twice.
     """
     tried: list[Entry] = []
-    held: set[Channel] = set()
+    held: set[tuple[str, ...]] = set()
     for entry in box.waiting():
-        channel = entry.message.channel
-        if channel in held:
+        channel, group = entry.message.channel, (entry.message.channel, entry.message.dedup_key)
+        if {(channel,), group} & held:
             continue
-        if entry.next_try_at > now:
-            held |= set() if entry.is_refused else {channel}
-            continue
-        after = _attempt(entry, channels[channel], now)
-        box.tried(after)
-        tried.append(after)
-        if after.outcome == "waiting" and not after.is_refused:
-            held.add(channel)
+        after = entry
+        if entry.next_try_at <= now:
+            after = _attempt(entry, channels[channel], now)
+            box.tried(after)
+            tried.append(after)
+        if after.outcome == "waiting":
+            held.add(group if after.is_refused else (channel,))
     return tried
 
 

@@ -41,9 +41,9 @@ class Rule:
     """One rule. Each subject that its source measures (a dataset, a job, a topic) has an alert of its own.
 
     ``levels`` from the mildest; a figure at or above a threshold breaks it. ``clears_after`` is how long the figure has
-    to stay below every threshold before the alert closes. ``only_growing``: the figure must also be higher than when
-    it first broke the threshold; a backlog that is being worked off pages nobody. ``fault`` is the fault of the
-    campaign that fires it.
+    to stay below every threshold before the alert closes. ``only_growing``: the figure must also lie above its
+    lowest since then, and must not have been higher in the level's time; a backlog that is worked off pages nobody.
+    ``fault`` is the fault of the campaign that fires it.
     """
 
     name: str

@@ -25,16 +25,21 @@ class FailedCheck:
 
 @dataclass(frozen=True)
 class RunFact:
-    """A run that ended. ``days`` is empty for a job without partitions; ``will_retry``: it starts again by itself."""
+    """A run that ended.
+
+    ``parts`` are what it covers, in order: days, hours, windows of the stream; empty for a job that has none. ``day``
+    holds them when they are smaller than a day. ``will_retry``: it starts again by itself.
+    """
 
     run_id: str
     job: str
-    days: tuple[date, ...]
+    parts: tuple[str, ...]
     ended_at: datetime
     succeeded: bool
     will_retry: bool = False
     problem: str = ""
     checks: tuple[FailedCheck, ...] = ()
+    day: date | None = None
 
 
 @dataclass(frozen=True)
@@ -49,24 +54,25 @@ class AutomationFact:
 
 
 def of_runs(runs: Sequence[RunFact]) -> list[Observation]:
-    """An observation for each failed run that no later run of its job has made good for the same days, and its checks.
+    """An observation for each failed run that no later run of its job has made good for all its parts, and its checks.
 
     A run that will be retried says nothing yet. Run and checks share a cause: a day that was stopped is one message.
+    So do hours and windows of a day: a fault that lasts stops one after the other.
     """
     found: dict[str, Observation] = {}
     ordered = sorted(runs, key=lambda run: run.ended_at)
     for place, run in enumerate(ordered):
         if run.succeeded or run.will_retry or any(_answers(later, run) for later in ordered[place + 1 :]):
             continue
-        shown = _shown(run)
+        shown, cause = _shown(run), f"{run.job} {run.day}" if run.day else _shown(run)
         found[shown] = Observation(
-            "run_failed", shown, 1.0, f"run {run.run_id[:8]}: {run.problem or 'it failed'}", cause=shown,
+            "run_failed", shown, 1.0, f"run {run.run_id[:8]}: {run.problem or 'it failed'}", cause=cause,
             since=run.ended_at,
         )  # fmt: skip
         for check in run.checks:
-            subject = f"{check.asset} {check.name} {_span(run.days)}".strip()
+            subject = f"{check.asset} {check.name} {_span(run.parts)}".strip()
             found[subject] = Observation(
-                "check_failed", subject, 1.0, check.text, cause=shown, waits_for=(shown,), asset=check.asset,
+                "check_failed", subject, 1.0, check.text, cause=cause, waits_for=(shown,), asset=check.asset,
                 since=run.ended_at,
             )  # fmt: skip
     return list(found.values())
@@ -74,18 +80,17 @@ def of_runs(runs: Sequence[RunFact]) -> list[Observation]:
 
 def _answers(later: RunFact, failed: RunFact) -> bool:
     """Whether a later run did what the failed one was to do, or failed in its place."""
-    same = later.job == failed.job and set(failed.days) <= set(later.days)
-    return same and (later.succeeded or later.will_retry or later.days == failed.days)
+    covers = set(failed.parts) <= set(later.parts) if failed.parts else not later.parts
+    is_same = later.job == failed.job and covers
+    return is_same and (later.succeeded or later.will_retry or later.parts == failed.parts)
 
 
 def _shown(run: RunFact) -> str:
-    return f"{run.job} {_span(run.days)}".strip()
+    return f"{run.job} {_span(run.parts)}".strip()
 
 
-def _span(days: Sequence[date]) -> str:
-    if not days:
-        return ""
-    return str(days[0]) if len(days) == 1 else f"{days[0]} to {days[-1]}"
+def _span(parts: Sequence[str]) -> str:
+    return " to ".join(dict.fromkeys((parts[0], parts[-1]))) if parts else ""
 
 
 def of_automation(facts: Sequence[AutomationFact], now: datetime) -> list[Observation]:

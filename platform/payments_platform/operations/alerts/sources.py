@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+from payments_platform.contracts import catalogue
+from payments_platform.lake.paths import keeper
 from payments_platform.operations.alerts.outbox import Entry
 from payments_platform.operations.alerts.rules import SourceName
 from payments_platform.operations.alerts.state import Memory, Observation
@@ -48,12 +50,18 @@ def _of_state(state: Freshness, known: Mapping[str, Freshness], now: datetime) -
         value=value,
         text=state.reason,
         # A root may be in time itself and too late for what reads it: then the reader says of which partition.
-        cause=f"{root.dataset.partition('/')[0]} {root.missing or state.missing or 'stream'}",
+        cause=f"{_kept_in(root.dataset)} {root.missing or state.missing or 'stream'}",
         waits_for=state.causes,
         owner=state.owner,
         asset=state.dataset,
         since=state.since,
     )
+
+
+def _kept_in(name: str) -> str:
+    """The zone whose manifest a dataset is kept by: a table and its quarantine are late together."""
+    known = catalogue.DATASETS.get(name)
+    return (keeper(known).name if known else name).partition("/")[0]
 
 
 def of_the_path(

@@ -36,10 +36,15 @@ class Observation:
 
 @dataclass(frozen=True)
 class Breach:
-    """Since when a level's threshold is broken, and the figure it was broken with."""
+    """Since when a level's threshold is broken, and the lowest figure (``value``) since then.
+
+    ``peaks`` is kept for rules that ask whether a figure grows: the looks of the level's time that saw more than every
+    look after them, the latest look last.
+    """
 
     since: datetime
     value: float
+    peaks: tuple[tuple[datetime, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,8 +126,13 @@ def from_json(text: str) -> Memory:
 
 
 def _alert(content: dict[str, Any]) -> Alert:
-    breaches = {severity: Breach(**_timed(breach)) for severity, breach in content["breaches"].items()}
+    breaches = {severity: _breach(breach) for severity, breach in content["breaches"].items()}
     return Alert(**{**_timed(content), "breaches": breaches})
+
+
+def _breach(content: dict[str, Any]) -> Breach:
+    peaks = tuple((datetime.fromisoformat(at), figure) for at, figure in content.get("peaks", ()))
+    return Breach(datetime.fromisoformat(content["since"]), content["value"], peaks)
 
 
 def _timed(content: dict[str, Any]) -> dict[str, Any]:

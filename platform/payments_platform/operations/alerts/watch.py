@@ -15,11 +15,17 @@ from payments_platform.operations.alerts.state import Observation
 
 @dataclass
 class Watch:
-    """Asks ``last_evaluation`` for its time, None before the first one; a question that fails is silence too."""
+    """Asks ``last_evaluation`` for its time, None before the first one; a question that fails is silence too.
+
+    ``problem`` says why the switch cannot keep what it told, "" while it can: that is told like silence, for what fills
+    a disk stops everything else as well.
+    """
 
     alerting: Alerting
     last_evaluation: Callable[[], datetime | None]
+    problem: Callable[[], str] = lambda: ""
     _known: datetime | None = field(default=None, init=False)
+    _kept: datetime | None = field(default=None, init=False)
 
     def look(self, now: datetime) -> Evaluated | None:
         """Look once, and tell what changed."""
@@ -39,4 +45,11 @@ class Watch:
         self._known = self._known or now
         seconds = (now - self._known).total_seconds()
         said = f"The last evaluation was at {self._known:%Y-%m-%d %H:%M:%S} UTC{problem}"
-        return [Observation("alerting_silent", "alert evaluation", seconds, said)]
+        return [Observation("alerting_silent", "alert evaluation", seconds, said), *self._forgetful(now)]
+
+    def _forgetful(self, now: datetime) -> Sequence[Observation]:
+        problem = self.problem()
+        self._kept = self._kept if problem and self._kept else now
+        seconds = (now - self._kept).total_seconds()
+        said = f"The switch cannot keep what it told: {problem}"
+        return [Observation("alerting_silent", "dead-man's switch", seconds, said)] if problem else []
