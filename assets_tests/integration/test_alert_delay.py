@@ -41,20 +41,21 @@ PROMISED: Final = 60.0
 # Long enough for the pages and the daemon to start on a busy machine.
 AHEAD: Final = timedelta(minutes=3)
 STREAM: Final = "streams/changes"
-# The platform as it is, but for the hour at which a day is due: nobody waits for six in the morning.
-DEFINITIONS: Final = """
+# The platform as it is, but for the hour at which a day is due: nobody waits for six in the morning. Every Python of the
+# stack imports it at its start, and does nothing until the seconds are said in a file beside it.
+DUE_SOON: Final = """
 from datetime import timedelta
+from pathlib import Path
 
-from payments_platform.contracts.due import DEADLINE_OF_ZONE, START_OF_DAILY_JOB, Due
+said = Path(__file__).with_name("due_seconds")
+if said.exists():
+    from payments_platform.contracts.due import DEADLINE_OF_ZONE, START_OF_DAILY_JOB, Due
 
-SOON = Due("day", timedelta(seconds={seconds}), START_OF_DAILY_JOB)
-for zone, deadline in DEADLINE_OF_ZONE.items():
-    if isinstance(deadline, Due) and deadline.period == "day":
-        DEADLINE_OF_ZONE[zone] = SOON
-
-from payments_platform.definitions import defs
+    soon = Due("day", timedelta(seconds=int(said.read_text())), START_OF_DAILY_JOB)
+    for zone, deadline in DEADLINE_OF_ZONE.items():
+        if isinstance(deadline, Due) and deadline.period == "day":
+            DEADLINE_OF_ZONE[zone] = soon
 """
-WORKSPACE: Final = "load_from:\n  - python_file: {{relative_path: {path}, location_name: payments_platform}}\n"
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ def late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Late]:
     project.mkdir()
     for name in ("dagster.yaml", "workspace.yaml"):
         shutil.copy(PROJECT / name, project)
+    (project / "sitecustomize.py").write_text(DUE_SOON)
+    monkeypatch.setenv("PYTHONPATH", str(project))
     home = Home(project / ".local")
     day = datetime.now(UTC).date() - timedelta(days=1)
     with slack_server() as slack, pagerduty_server() as pagerduty:
@@ -105,11 +108,9 @@ def _with_one_day(home: Home, project: Path, day: date) -> OfTheStack:
 
 
 def _due_at(project: Path, day: date, due_at: datetime) -> None:
-    """Let the daemon load definitions in which the day is due then."""
+    """Let the code server load definitions in which the day is due then."""
     midnight = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
-    path = project / "due_soon.py"
-    path.write_text(DEFINITIONS.format(seconds=int((due_at - midnight).total_seconds())))
-    (project / "workspace.yaml").write_text(WORKSPACE.format(path=path))
+    (project / "due_seconds").write_text(str(int((due_at - midnight).total_seconds())))
 
 
 def _up(home: Home, project: Path, *, ui: bool) -> None:
