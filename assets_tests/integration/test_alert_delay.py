@@ -41,8 +41,8 @@ PROMISED: Final = 60.0
 # Long enough for the pages and the daemon to start on a busy machine.
 AHEAD: Final = timedelta(minutes=3)
 STREAM: Final = "streams/changes"
-# The platform as it is, but for the hour at which a day is due: nobody waits for six in the morning. Every Python of the
-# stack imports it at its start, and does nothing until the seconds are said in a file beside it.
+# The platform as it is, but for the hour at which a day is due: nobody waits for six in the morning. Every Python of
+# the stack imports it at its start; it does nothing until the seconds are said in a file beside it.
 DUE_SOON: Final = """
 from datetime import timedelta
 from pathlib import Path
