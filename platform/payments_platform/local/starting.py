@@ -12,7 +12,7 @@ from payments_platform.local.failures import StackError
 from payments_platform.local.service import Broken, NotReady, Service, Site
 from payments_platform.local.supervision import Supervisor
 
-_READY_SECONDS = 180.0
+_READY_SECONDS = 300.0
 # A server that ends at once is tried again for this long: the last sessions of a killed one may still be ending.
 _CRASH_SECONDS = 6.0
 _LOOK_EVERY_SECONDS = 0.1
