@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Literal
 
 import polars as pl
 import pytest
@@ -20,17 +20,21 @@ from assets_tests.conftest import DOWNLOADS, PROJECT
 from assets_tests.faults.stream_checker import Verdict
 from assets_tests.faults.stream_run import PAYMENTS
 from payments_platform.clients.dagster import records_of
-from payments_platform.local import selection
+from payments_platform.clients.postgres import connect
+from payments_platform.local import selection, sites
 from payments_platform.local import stack as local_stack
 from payments_platform.local.home import Home
 from payments_platform.local.request import Request
 from payments_platform.local.servers.dagster import DAEMON
+from payments_platform.local.servers.postgres import superuser
+from payments_platform.local.service import Site
 from payments_platform.settings import Settings, load_settings
 from payments_platform.streaming.capture.build import capture_of
 from payments_platform.streaming.capture.connector import CONNECTOR
 from payments_platform.streaming.comparison import KIND
 from payments_platform.streaming.verification import STORE
 
+Statement = Callable[[str], list[tuple[Any, ...]]]
 STORES: Final = ("mongodb", "mongodb states", "elasticsearch", "lake")
 # Servers that live for minutes: machine code made by the quick compiler alone, whose work is most of a start.
 _JAVA_OPTIONS: Final = "-XX:TieredStopAtLevel=1"
@@ -45,6 +49,24 @@ class SpeedLayer:
     home: Home
     settings: Settings
     request: Request
+
+    @property
+    def site(self) -> Site:
+        """Its ports and passwords."""
+        site = sites.known_site(self.home)
+        assert site is not None
+        return site
+
+    @contextmanager
+    def statements(self, server: Literal["primary", "replica"]) -> Iterator[Statement]:
+        """Statements at a server with full rights, each its own transaction."""
+        with connect(superuser(self.site, server, "payments"), autocommit=True, name="faults") as session:
+
+            def run(statement: str) -> list[tuple[Any, ...]]:
+                done = session.execute(statement.encode())
+                return done.fetchall() if done.description else []
+
+            yield run
 
     @property
     def environment(self) -> dict[str, str]:
@@ -112,9 +134,9 @@ def running(folder: Path, *, daemon: bool) -> Iterator[SpeedLayer]:
         try:
             local_stack.up(request)
             settings = load_settings()
-            _await(lambda: capture_runs(settings), "change capture")
+            until_true(lambda: capture_runs(settings), "change capture does not run")
             if daemon:
-                _await(lambda: daemon_beats(settings), "Dagster's daemon")
+                until_true(lambda: daemon_beats(settings), "Dagster's daemon does not run")
             yield SpeedLayer(home, settings, request)
         finally:
             local_stack.down(home, lambda _: None)
@@ -132,8 +154,9 @@ def daemon_beats(settings: Settings) -> bool:
         return "SENSOR" in instance.get_daemon_heartbeats()
 
 
-def _await(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 90
+def until_true(holds: Callable[[], bool], otherwise: str, seconds: float = 120) -> None:
+    """Wait until a condition holds; fail with what is so otherwise."""
+    deadline = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < deadline, f"{what} does not run"
+        assert time.monotonic() < deadline, otherwise
         time.sleep(0.3)

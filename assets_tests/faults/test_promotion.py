@@ -12,14 +12,8 @@ from typing import Final
 import polars as pl
 import pytest
 
-from assets_tests.faults.promotion import (
-    at,
-    cut_off_the_replica,
-    lose_the_primary,
-    promote_in_its_place,
-    until_true,
-)
-from assets_tests.faults.stream_layer import STORES, SpeedLayer, running
+from assets_tests.faults.promotion import cut_off_the_replica, lose_the_primary, promote_in_its_place
+from assets_tests.faults.stream_layer import STORES, SpeedLayer, running, until_true
 from assets_tests.faults.stream_run import PAYMENTS, Pressure
 from payments_platform.settings import load_settings
 from payments_platform.streaming.capture.apply import apply
@@ -66,7 +60,7 @@ def layer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SpeedLayer]:
 def test_a_promoted_replica_that_lacks_the_last_payments_ends_in_stores_equal_to_it(layer: SpeedLayer) -> None:
     _commit_and_lose_a_tail(layer)
     promote_in_its_place(layer)
-    with at(layer, "primary") as run:
+    with layer.statements("primary") as run:
         known = {str(row[0]) for row in run(f"SELECT transaction_id FROM oltp.transactions WHERE {_in(*KEPT, *LOST)}")}
         assert known == set(KEPT), "what was lost is on the promoted server: nothing was tried"
         # Customers pay on, and one whose payment was lost does so under the same id.
@@ -86,7 +80,7 @@ def test_a_promoted_replica_that_lacks_the_last_payments_ends_in_stores_equal_to
     # The three payments that nobody made again, and the merchant.
     assert "4 rows that the source does not have are taken back." in raised.stdout + raised.stderr
     layer.up(workers=True)
-    with at(layer, "primary") as run:
+    with layer.statements("primary") as run:
         run(_PAY.format(id="txn_paid_again_later", minor=800))
         run(_CHANGE.format(id="txn_paid_again_at_once", text="changed in its new life"))
         run(_CHANGE.format(id="txn_kept", text="changed in its new life"))
@@ -99,12 +93,12 @@ def test_a_promoted_replica_that_lacks_the_last_payments_ends_in_stores_equal_to
 
 def _commit_and_lose_a_tail(layer: SpeedLayer) -> None:
     """A tail of payments, a change and a delete that Kafka and all stores have, and the primary lost for good."""
-    with at(layer, "primary") as run:
+    with layer.statements("primary") as run:
         for id_ in KEPT:
             run(_PAY.format(id=id_, minor=500))
     until_true(lambda: observe(places_of(layer.settings)).is_slot_copied is True, "the slot is not on the replica")
     cut_off_the_replica(layer)
-    with at(layer, "primary") as run:
+    with layer.statements("primary") as run:
         run("INSERT INTO oltp.merchants (merchant_id, name) VALUES ('mer_lost', 'lost with the primary')")
         for id_ in LOST:
             run(_PAY.format(id=id_, minor=600))

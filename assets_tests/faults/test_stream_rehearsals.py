@@ -6,19 +6,16 @@ Each says what is wrong, loses nothing, and heals when the cause is gone.
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Final, cast
+from collections.abc import Iterator
+from typing import Final, cast
 
 import pytest
 
 from assets_tests.faults.stream_checker import Verdict, settled
 from assets_tests.faults.stream_layer import STORES, SpeedLayer, running
 from assets_tests.faults.stream_run import PAYMENTS, Pressure
-from payments_platform.clients.postgres import connect
 from payments_platform.contracts.streams import LARGEST_CHANGE
 from payments_platform.local import sites
-from payments_platform.local.servers.postgres import superuser
 from payments_platform.streaming.reading import read_whole
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS, OPS_METRICS, dead_letters, topic
 
@@ -47,22 +44,8 @@ def layer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SpeedLayer]:
         yield started
 
 
-@contextmanager
-def owner(layer: SpeedLayer) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
-    """Statements at the source with full rights, each its own transaction."""
-    site = sites.known_site(layer.home)
-    assert site is not None
-    with connect(superuser(site, "primary", "payments"), autocommit=True, name="rehearsal") as session:
-
-        def run(statement: str) -> list[tuple[Any, ...]]:
-            done = session.execute(statement.encode())
-            return done.fetchall() if done.description else []
-
-        yield run
-
-
 def pay(layer: SpeedLayer, name: str, *, status: str = "status", more: str = "", values: str = "") -> None:
-    with owner(layer) as run:
+    with layer.statements("primary") as run:
         run(_INSERT.format(name=name, status=status, more=more, values=values))
 
 
@@ -94,9 +77,7 @@ def command(layer: SpeedLayer, *arguments: str) -> str:
 
 @pytest.mark.row("E1", "S7")
 def test_workers_wait_for_a_broker_that_is_away_say_so_and_go_on(layer: SpeedLayer) -> None:
-    site = sites.known_site(layer.home)
-    assert site is not None
-    supervisor = sites.supervisor_of(site)
+    supervisor = sites.supervisor_of(layer.site)
     workers = ("processor", "sink-mongodb", "sink-elasticsearch", "sink-lake")
     before = {name: supervisor.states()[name].pid for name in workers}
     sizes = {name: layer.home.log_of(name).stat().st_size for name in workers}
@@ -117,7 +98,7 @@ def test_workers_wait_for_a_broker_that_is_away_say_so_and_go_on(layer: SpeedLay
 def test_a_payment_larger_than_kafkas_own_limit_arrives_in_every_topic(layer: SpeedLayer) -> None:
     """One such payment stopped the capture of all of them."""
     text = "(SELECT string_agg(md5(i::text || random()::text), '') FROM generate_series(1, 60000) i)"
-    with owner(layer) as run:
+    with layer.statements("primary") as run:
         statement = _INSERT.format(name="large", status="status", more=", description", values=f", {text}")
         run(statement.replace("generate_series(1, 20)", "generate_series(1, 2)"))
         assert run("SELECT octet_length(description) FROM oltp.transactions WHERE transaction_id = 'txn_large_1'") == [
@@ -129,7 +110,7 @@ def test_a_payment_larger_than_kafkas_own_limit_arrives_in_every_topic(layer: Sp
 
 @pytest.mark.row("X14")
 def test_a_table_that_is_published_and_unknown_is_left_alone(layer: SpeedLayer) -> None:
-    with owner(layer) as run:
+    with layer.statements("primary") as run:
         run("CREATE TABLE oltp.strangers (id int PRIMARY KEY, note text)")
         run("ALTER PUBLICATION payments_changes ADD TABLE oltp.strangers")
         try:
@@ -142,7 +123,7 @@ def test_a_table_that_is_published_and_unknown_is_left_alone(layer: SpeedLayer) 
 
 @pytest.mark.row("X14")
 def test_a_column_added_is_told_and_changes_nothing(layer: SpeedLayer) -> None:
-    with owner(layer) as run:
+    with layer.statements("primary") as run:
         run("ALTER TABLE oltp.transactions ADD COLUMN channel text DEFAULT 'web'")
         try:
             pay(layer, "added")
@@ -154,7 +135,7 @@ def test_a_column_added_is_told_and_changes_nothing(layer: SpeedLayer) -> None:
 
 @pytest.mark.row("X14")
 def test_an_integer_widened_within_what_json_writes_alike_changes_nothing(layer: SpeedLayer) -> None:
-    with owner(layer) as run:
+    with layer.statements("primary") as run:
         run("ALTER TABLE oltp.transactions ALTER COLUMN version TYPE bigint")
         try:
             pay(layer, "bigger")
@@ -169,7 +150,7 @@ def test_a_column_that_the_contract_no_longer_finds_is_refused_and_healed_by_a_r
     layer: SpeedLayer, change: str
 ) -> None:
     """Read as null, it would reach every store as null, and no later delivery of the same version could mend it."""
-    with owner(layer) as run:
+    with layer.statements("primary") as run:
         trigger = run("SELECT pg_get_functiondef('oltp.record_transactions'::regproc)")[0][0]
         column = {"dropped": "country_code", "renamed": "status", "widened": "captured_minor"}[change]
         try:
@@ -216,7 +197,7 @@ def test_a_change_beyond_the_largest_stops_capture_with_a_message_that_names_it(
     """It comes last: what is larger than any message is never delivered, and capture waits at it."""
     pieces = LARGEST_CHANGE // 32 + 1_000
     text = f"(SELECT string_agg(md5(i::text || random()::text), '') FROM generate_series(1, {pieces}) i)"
-    with owner(layer) as run:
+    with layer.statements("primary") as run:
         statement = _INSERT.format(name="huge", status="status", more=", description", values=f", {text}")
         run(statement.replace("generate_series(1, 20)", "generate_series(1, 1)"))
     deadline = time.monotonic() + 120

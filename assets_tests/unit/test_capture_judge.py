@@ -9,6 +9,7 @@ import pytest
 from assets_tests.conftest import PROJECT
 from payments_platform.streaming.capture.alerts import Alert, changes
 from payments_platform.streaming.capture.facts import (
+    Ahead,
     CaptureFacts,
     Finding,
     Heartbeat,
@@ -19,6 +20,7 @@ from payments_platform.streaming.capture.facts import (
 )
 from payments_platform.streaming.capture.judge import ALERTS, judge
 from payments_platform.streaming.capture.notices import _gaps
+from payments_platform.streaming.capture.observe import _since
 from payments_platform.streaming.capture.supervision import Restarts, supervise
 
 NOW = datetime(2026, 1, 2, 3, tzinfo=UTC)
@@ -53,7 +55,8 @@ def test_capture_that_is_well_has_no_finding() -> None:
     [
         (replace(WELL, slot=None), "capture_gap"),
         (replace(WELL, slot=replace(SLOT, wal_status="lost")), "capture_gap"),
-        (replace(WELL, slot=replace(SLOT, confirmed_lsn=951)), "capture_gap"),
+        (replace(WELL, slot=replace(SLOT, is_active=False), ahead=Ahead(NOW, 951)), "capture_gap"),
+        (replace(WELL, ahead=Ahead(NOW - timedelta(seconds=30), 951)), "capture_gap"),
         (replace(WELL, before_gap=beat(5)), "capture_gap"),
         (replace(WELL, open_snapshots=(OpenSnapshot("r", "repair", NOW),)), "capture_gap"),
         (replace(WELL, offset_lsn=1001), "capture_source_rewound"),
@@ -96,6 +99,30 @@ def test_what_loses_or_will_lose_changes_is_critical(facts: CaptureFacts, alert:
 )
 def test_what_is_not_yet_a_loss_warns(facts: CaptureFacts, alert: str) -> None:
     assert found(facts) == {alert: "warning"}
+
+
+def test_a_slot_that_its_reader_has_moved_is_no_gap_while_the_stored_position_follows() -> None:
+    """The broker shows a stored position late when it is short of time; each look finds the slot ahead of another."""
+    looks, before = [(951, 900), (990, 960), (1000, 995), (1010, 1010)], None
+    for number, (confirmed, offset) in enumerate(looks):
+        seen = replace(WELL, at=NOW + timedelta(seconds=20 * number), heartbeat=None, wal_lsn=2000)
+        before = _since(replace(seen, slot=replace(SLOT, confirmed_lsn=confirmed), offset_lsn=offset), before)
+        assert found(before) == {}
+    assert before is not None
+    assert before.ahead is None
+
+
+def test_a_position_that_does_not_reach_the_slot_is_a_gap_after_half_a_minute() -> None:
+    """One that cannot be asked meanwhile starts no new wait."""
+    ahead = replace(WELL, slot=replace(SLOT, confirmed_lsn=990), heartbeat=None)
+    first = _since(ahead, None)
+    away = _since(
+        replace(ahead, at=NOW + timedelta(seconds=20), offset_lsn=None, unreachable={"connect": "away"}), first
+    )
+    assert found(first) == {}
+    assert found(_since(replace(ahead, at=NOW + timedelta(seconds=29), offset_lsn=980), away)) == {}
+    late = _since(replace(ahead, at=NOW + timedelta(seconds=30), offset_lsn=980), away)
+    assert found(late) == {"capture_gap": "critical"}
 
 
 @pytest.mark.row("S6")

@@ -231,7 +231,7 @@ def _family(state: State | None) -> list[psutil.Process]:
 
 
 def _end(processes: list[psutil.Process]) -> None:
-    """End what a stopped program left running, such as the code servers of the UI."""
+    """End what a stopped program left running, such as the child of the code server."""
     _, left = psutil.wait_procs(processes, timeout=1)
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):

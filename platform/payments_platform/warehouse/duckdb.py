@@ -112,14 +112,8 @@ class DuckDBWarehouse:
     def load_days(self, dataset: Dataset, days: Sequence[DaySource], *, now: datetime) -> list[LoadResult]:
         with self._recording() as connection:
             self._refuse_other_columns(connection, dataset)
-            connection.begin()
-            try:
-                results = _Load(connection, dataset, now).days(days)
-            except BaseException:
-                connection.rollback()
-                raise
-            connection.commit()
-        return results
+            with _transaction(connection):
+                return _Load(connection, dataset, now).days(days)
 
     def _refuse_other_columns(self, connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> None:
         """A table of an earlier contract is not altered: models read all of it, and would take its gaps for facts."""
@@ -190,7 +184,8 @@ class DuckDBWarehouse:
     def record_delays(self, delays: pl.DataFrame) -> None:
         with self.connection() as connection:
             _create_tables(connection)
-            load_times.record_delays(connection, delays)
+            with _transaction(connection):
+                load_times.record_delays(connection, delays)
 
     def load_times(self) -> pl.DataFrame:
         return load_times.read_copy(self.path)
@@ -202,6 +197,18 @@ class DuckDBWarehouse:
             f"from (select * {left_out} from {relation}) as t"
         ).row(0)
         return f"duckdb-{duckdb.__version__}:{count}:{int(total):016x}"
+
+
+@contextmanager
+def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All that is done in the block, or nothing of it."""
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
 
 
 def _select(dataset: Dataset, condition: str) -> str:

@@ -128,19 +128,11 @@ def record_model_days(connection: duckdb.DuckDBPyConnection, reads: Mapping[str,
 
 
 def record_delays(connection: duckdb.DuckDBPyConnection, delays: pl.DataFrame) -> None:
-    """Replace the days that these rows of ``operations/data_load_times`` are of, all or none, for SQL and BI."""
+    """Replace the days that these rows of ``operations/data_load_times`` are of, for SQL and BI."""
     connection.register("delays", delays.to_arrow())
-    connection.begin()
-    try:
-        connection.execute("create table if not exists operations.load_delays as select * from delays limit 0")
-        connection.execute(
-            "delete from operations.load_delays where partition_date in (select partition_date from delays)"
-        )
-        connection.execute("insert into operations.load_delays by name select * from delays")
-    except BaseException:
-        connection.rollback()
-        raise
-    connection.commit()
+    connection.execute("create table if not exists operations.load_delays as select * from delays limit 0")
+    connection.execute("delete from operations.load_delays where partition_date in (select partition_date from delays)")
+    connection.execute("insert into operations.load_delays by name select * from delays")
     connection.unregister("delays")
 
 

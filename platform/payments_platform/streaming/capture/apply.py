@@ -48,7 +48,8 @@ def apply(capture: Capture) -> Applied:
         raise ConfigurationRefused("The connector's configuration is wrong: " + "; ".join(problems))
     current = capture.connect.configuration(CONNECTOR)
     _refuse_other_epoch(capture, current)
-    _refuse_other_timeline(capture, current)
+    if current is not None:
+        _refuse_other_timeline(capture)
     if current is None:
         capture.connect.create(CONNECTOR, wanted, "STOPPED")
         capture.connect.await_state(CONNECTOR, "STOPPED")
@@ -101,10 +102,10 @@ def _refuse_other_epoch(capture: Capture, current: dict[str, str] | None) -> Non
         )
 
 
-def _refuse_other_timeline(capture: Capture, current: dict[str, str] | None) -> None:
+def _refuse_other_timeline(capture: Capture) -> None:
     """Going on under the old epoch, new changes would stand behind lost ones of the same version."""
     with capture.session() as session:
-        if current is not None and has_parted(session):
+        if has_parted(session):
             raise EpochDiffers(PARTED)
 
 

@@ -30,6 +30,14 @@ class SlotFacts:
 
 
 @dataclass(frozen=True)
+class Ahead:
+    """A place of the slot that the stored position has not reached since it was first seen."""
+
+    since: datetime
+    confirmed_lsn: int
+
+
+@dataclass(frozen=True)
 class Heartbeat:
     """A heartbeat that reached its topic: whose, when it was made and came, what it had seen as committed."""
 
@@ -89,6 +97,7 @@ class CaptureFacts:
     wal_lsn: int | None = None
     wal_bytes_per_second: float | None = None
     offset_lsn: int | None = None
+    ahead: Ahead | None = None
     has_parted: bool = False
     heartbeat: Heartbeat | None = None
     before_gap: Heartbeat | None = None

@@ -13,7 +13,7 @@ from payments_platform.clients.kafka import admin
 from payments_platform.clients.postgres import PostgresAddress, connect
 from payments_platform.contracts.streams import CAPTURED_TABLES, TOPICS
 from payments_platform.streaming.capture.connector import CONNECTOR, HEARTBEAT_TABLE, PUBLICATION, SIGNAL_TABLE, SLOT
-from payments_platform.streaming.capture.facts import CaptureFacts, OpenSnapshot, Protection, SlotFacts
+from payments_platform.streaming.capture.facts import Ahead, CaptureFacts, OpenSnapshot, Protection, SlotFacts
 from payments_platform.streaming.capture.notices import pulse
 from payments_platform.streaming.capture.timeline import has_parted
 from payments_platform.streaming.topics import ONE_BROKER, Durability, topic_differences
@@ -96,7 +96,17 @@ def _since(facts: CaptureFacts, before: CaptureFacts | None) -> CaptureFacts:
         now = max(facts.wal_lsn - before.wal_lsn, 0) / seconds if seconds > 0 else 0.0
         # Smoothed over about a minute of looks, so that one burst does not forecast a full disk.
         rate = now if before.wal_bytes_per_second is None else 0.9 * before.wal_bytes_per_second + 0.1 * now
-    return replace(facts, down_since=down, wal_bytes_per_second=rate)
+    return replace(facts, down_since=down, wal_bytes_per_second=rate, ahead=_ahead(facts, before))
+
+
+def _ahead(facts: CaptureFacts, before: CaptureFacts | None) -> Ahead | None:
+    """Where the slot was seen ahead of the stored position, as long as the position has not come there."""
+    if facts.slot is None or facts.offset_lsn is None:
+        return before.ahead if before else None
+    if before is not None and before.ahead is not None and facts.offset_lsn < before.ahead.confirmed_lsn:
+        return before.ahead
+    confirmed = facts.slot.confirmed_lsn
+    return Ahead(facts.at, confirmed) if confirmed > facts.offset_lsn else None
 
 
 def _source(address: PostgresAddress) -> dict[str, Any]:
