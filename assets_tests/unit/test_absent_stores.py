@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from payments_platform.cli import app
 from payments_platform.commands.delays import MONGODB, open_finders
-from payments_platform.commands.verify import NOT_ALL_COMPARED
+from payments_platform.commands.verify import DIFFERS, NOT_ALL_COMPARED
 from payments_platform.settings import STREAM_VARIABLES, Settings
 from payments_platform.streaming.verification import FOUND
 from payments_platform.streaming.views import NEEDS, open_views
@@ -72,7 +72,7 @@ def test_only_stores_that_are_there_are_opened(running: Stack) -> None:
 
 
 @pytest.mark.row("O9")
-@pytest.mark.parametrize("found, code", [(pl.DataFrame(schema=FOUND), NOT_ALL_COMPARED), (DIFFERENT, 1)])
+@pytest.mark.parametrize("found, code", [(pl.DataFrame(schema=FOUND), NOT_ALL_COMPARED), (DIFFERENT, DIFFERS)])
 def test_verify_names_what_is_not_there_and_never_ends_as_if_all_were_right(
     running: Stack, compared: Callable[[pl.DataFrame], list[str]], found: pl.DataFrame, code: int
 ) -> None:

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 app = typer.Typer()
 _out = Console(highlight=False)
 _SHOWN = 20
-# Nothing differs where it was compared, and not everything was.
+# How it ends, apart from 0, and from 1 and 2 of any command: nothing differs where it was compared, and not everything
+# was; something differs.
 NOT_ALL_COMPARED: Final = 3
+DIFFERS: Final = 4
 
 
 @app.command()
@@ -42,9 +44,10 @@ def verify(
         Format, typer.Option("--format", help="table, or json: a list of all differences.")
     ] = Format.TABLE,
 ) -> None:
-    """Hold every store and the topic against PostgreSQL, payment for payment; end with 1 when anything differs.
+    """Hold every store and the topic against PostgreSQL, payment for payment; end with 4 when anything differs.
 
     A store that is not there is named, the others are compared; the end is 3 then when these agree.
+    1 says that it could not compare.
 
     missing: PostgreSQL committed it and the store lacks it. changed: the store says something else. duplicate: the
     store has it twice. phantom: the store has what PostgreSQL never committed.
@@ -68,7 +71,7 @@ def verify(
             found = compare(Postgres(connection, settings.epoch, at), views, settle, lambda _: advance(1))
     _show(found, [view.name for view in views], output)
     if not found.is_empty():
-        raise typer.Exit(1)
+        raise typer.Exit(DIFFERS)
     if absent:
         raise typer.Exit(NOT_ALL_COMPARED)
 
