@@ -69,8 +69,9 @@ def reasons(layer: SpeedLayer) -> set[str]:
     return {cast("bytes", dict(letter.headers() or [])["reason"]).decode() for letter in letters}
 
 
-def command(layer: SpeedLayer, *arguments: str) -> str:
-    done = subprocess.run([PAYMENTS, *arguments], env=layer.environment, capture_output=True, text=True, check=False)
+def command(layer: SpeedLayer, *arguments: str, **variables: str) -> str:
+    environment = {**layer.environment, **variables}
+    done = subprocess.run([PAYMENTS, *arguments], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -193,8 +194,10 @@ def _await_letters(layer: SpeedLayer, column: str, change: str) -> None:
 
 
 @pytest.mark.row("S6", "E2")
-def test_a_change_beyond_the_largest_stops_capture_with_a_message_that_names_it(layer: SpeedLayer) -> None:
-    """It comes last: what is larger than any message is never delivered, and capture waits at it."""
+def test_a_change_beyond_the_largest_stops_capture_says_so_and_passes_once_the_limit_is_raised(
+    layer: SpeedLayer,
+) -> None:
+    """What follows from it is larger than a message may be: a dead letter, and all other payments go on."""
     pieces = LARGEST_CHANGE // 32 + 1_000
     text = f"(SELECT string_agg(md5(i::text || random()::text), '') FROM generate_series(1, {pieces}) i)"
     with layer.statements("primary") as run:
@@ -204,3 +207,7 @@ def test_a_change_beyond_the_largest_stops_capture_with_a_message_that_names_it(
     while not any("capture_down" in text and "RecordTooLarge" in text for text in told(layer, OPS_METRICS)):
         assert time.monotonic() < deadline, "nobody was told"
         time.sleep(2)
+    pay(layer, "behind_the_huge_one")
+    command(layer, "capture", "apply", PAYMENTS_LARGEST_CHANGE_MIB="16")
+    assert_whole(layer)
+    assert any("larger than" in reason for reason in reasons(layer))

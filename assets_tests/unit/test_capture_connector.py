@@ -5,9 +5,21 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from pydantic import SecretStr
 
-from payments_platform.contracts.streams import CAPTURED_TABLES, CHANGE_TOPICS, TOPICS, TopicSpec
+from payments_platform.clients.connect import Connect
+from payments_platform.clients.postgres import PostgresAddress
+from payments_platform.contracts.streams import (
+    CAPTURED_TABLES,
+    CHANGE_TOPICS,
+    LARGEST_CHANGE,
+    LARGEST_MESSAGE,
+    TOPICS,
+    TopicSpec,
+)
+from payments_platform.streaming.capture.apply import topics_of
 from payments_platform.streaming.capture.connector import EXCLUDED_COLUMNS, FAST_RETRIES, Source, configuration
+from payments_platform.streaming.capture.control import Capture
 from payments_platform.streaming.capture.republish import Change, message
 from payments_platform.streaming.topics import ONE_BROKER, THREE_BROKERS, settings_of
 from payments_platform.vocabulary import topic
@@ -39,6 +51,19 @@ def test_delivery_is_exactly_once_with_three_fast_retries_and_a_declared_mismatc
     assert made["offset.mismatch.strategy"] == "trust_offset"
     assert made["publication.autocreate.mode"] == "disabled"
     assert made["transforms.epoch.static.value"] == "3"
+
+
+@pytest.mark.row("E2")
+def test_a_raised_largest_change_reaches_connector_and_topics_and_no_others() -> None:
+    larger = 16 * 2**20
+    made = configuration(replace(SOURCE, largest_change=larger), CAPTURED_TABLES)
+    assert made["producer.override.max.request.size"] == str(larger)
+    assert int(made["producer.override.buffer.memory"]) >= 2 * larger
+    address = PostgresAddress("h", 1, "d", "u", SecretStr("p"))
+    capture = Capture(address, address, Connect("http://h"), "k", 1, largest_change=larger)
+    raised = {spec.name for spec in topics_of(capture) if spec.largest_message > LARGEST_MESSAGE}
+    assert raised == {topic(table) for table in CAPTURED_TABLES}
+    assert topics_of(replace(capture, largest_change=LARGEST_CHANGE)) == list(TOPICS)
 
 
 def test_a_vault_token_and_the_key_of_tokens_stay_at_the_source() -> None:

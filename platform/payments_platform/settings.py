@@ -120,6 +120,12 @@ class Settings(BaseSettings):
         "", description="Address below which messages find docs/runbooks; they name the file if it is empty."
     )
 
+    largest_change_mib: int = Field(
+        8,
+        ge=8,
+        le=64,
+        description="Largest change of a row that is captured, in MiB; a larger one stops capture until raised.",
+    )
     flush_records: int = Field(10_000, ge=1, description="Messages of a partition that the lake sink writes at once.")
     flush_seconds: int = Field(300, ge=1, description="Longest time that the lake sink holds a message.")
 

@@ -133,6 +133,13 @@ EVENTS: Final = Dataset(
 DATASETS: Final = (CHANGES, EVENTS, RAW_TRANSACTIONS_STREAM)
 
 
+# Kafka's own limit is 1 MB, and the source's free text has none: a change above the limit stops capture, with a message
+# that says so, until the setting is raised. What follows from a change has room for its own part, and what would be
+# larger becomes a dead letter.
+LARGEST_CHANGE: Final = 8 * 2**20
+LARGEST_MESSAGE: Final = LARGEST_CHANGE + 2**20
+
+
 @dataclass(frozen=True)
 class TopicSpec:
     """A topic as it must be. ``retention`` None keeps the latest message of each key for ever (compaction).
@@ -145,17 +152,13 @@ class TopicSpec:
     partitions: int
     retention: timedelta | None
     pii: Pii = Pii.PSEUDONYM
+    largest_message: int = LARGEST_MESSAGE
 
     @property
     def cleanup(self) -> Literal["delete", "compact"]:
         """Kafka's cleanup policy."""
         return "compact" if self.retention is None else "delete"
 
-
-# Kafka's own limit is 1 MB, and the source's free text has none: a change above the limit stops capture, with a message
-# that says so. What follows from a change has room for its own part.
-LARGEST_CHANGE: Final = 8 * 2**20
-LARGEST_MESSAGE: Final = LARGEST_CHANGE + 2**20
 
 # Payloads of persons' payments stay as briefly as a rebuild and a long weekend allow.
 PAYLOAD_RETENTION: Final = timedelta(days=7)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from payments_platform.contracts.streams import LARGEST_MESSAGE, TopicSpec
+from payments_platform.contracts.streams import TopicSpec
 from payments_platform.errors import ExplainedError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def settings_of(spec: TopicSpec, durability: Durability) -> dict[str, str]:
     shared = {
         "cleanup.policy": spec.cleanup,
         "min.insync.replicas": str(durability.in_sync),
-        "max.message.bytes": str(LARGEST_MESSAGE),
+        "max.message.bytes": str(spec.largest_message),
     }
     if spec.retention is not None:
         kept = int(spec.retention.total_seconds() * 1000)

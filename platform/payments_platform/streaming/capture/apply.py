@@ -4,10 +4,10 @@ Belongs here: the order of making things, and when to refuse. Does not: closing 
 (epoch.py).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from payments_platform.clients.kafka import admin
-from payments_platform.contracts.streams import TOPICS
+from payments_platform.contracts.streams import CHANGE_TOPICS, TOPICS, TopicSpec
 from payments_platform.streaming.capture import snapshots
 from payments_platform.streaming.capture.connector import CONNECTOR, CONNECTOR_CLASS
 from payments_platform.streaming.capture.control import (
@@ -42,7 +42,7 @@ def apply(capture: Capture) -> Applied:
     stored is a gap and is never made anew here. Raises CaptureGap, EpochDiffers, ConfigurationRefused, and what the
     servers' clients raise.
     """
-    topics = ensure_topics(admin(capture.kafka), TOPICS, capture.durability)
+    topics = ensure_topics(admin(capture.kafka), topics_of(capture), capture.durability)
     wanted = capture.configuration()
     if problems := capture.connect.validate(CONNECTOR_CLASS, wanted):
         raise ConfigurationRefused("The connector's configuration is wrong: " + "; ".join(problems))
@@ -91,6 +91,12 @@ def finish(capture: Capture) -> dict[str, int]:
     with capture.session() as session:
         snapshots.complete(session, waiting[0])
     return rows
+
+
+def topics_of(capture: Capture) -> list[TopicSpec]:
+    """The topics, those of changes with room for the largest that is captured here."""
+    largest = capture.largest_change + 2**20
+    return [replace(spec, largest_message=largest) if spec in CHANGE_TOPICS else spec for spec in TOPICS]
 
 
 def _refuse_other_epoch(capture: Capture, current: dict[str, str] | None) -> None:

@@ -19,6 +19,7 @@ def capture_of(settings: Settings, say: Say = silent) -> Capture:
         kafka=settings.kafka_servers(),
         epoch=settings.epoch,
         durability=_durability(settings),
+        largest_change=settings.largest_change_mib * 2**20,
         say=say,
     )
 

@@ -42,6 +42,7 @@ class Source:
     user: str
     password: str
     epoch: int
+    largest_change: int = LARGEST_CHANGE
 
 
 def configuration(source: Source, tables: Sequence[str]) -> dict[str, str]:
@@ -85,6 +86,8 @@ def _reading(source: Source, tables: Sequence[str]) -> dict[str, str]:
         "max.batch.size": "4096",
         "max.queue.size": "16384",
         "max.queue.size.in.bytes": "67108864",
+        "producer.override.max.request.size": str(source.largest_change),
+        "producer.override.buffer.memory": str(max(4 * LARGEST_CHANGE, 2 * source.largest_change)),
     }
 
 
@@ -147,7 +150,6 @@ _DELIVERY: Final[Mapping[str, str]] = {
     "producer.override.linger.ms": "5",
     "producer.override.batch.size": "262144",
     "producer.override.delivery.timeout.ms": "120000",
-    "producer.override.max.request.size": str(LARGEST_CHANGE),
     # Readers of committed records wait for the transaction of a connector that was killed: 10 s, not the default's 60.
     "producer.override.transaction.timeout.ms": "10000",
     "errors.tolerance": "none",

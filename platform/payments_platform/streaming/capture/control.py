@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from payments_platform.clients.connect import Connect
 from payments_platform.clients.postgres import PostgresAddress, connect
-from payments_platform.contracts.streams import CAPTURED_TABLES
+from payments_platform.contracts.streams import CAPTURED_TABLES, LARGEST_CHANGE
 from payments_platform.errors import ExplainedError
 from payments_platform.streaming.capture.connector import CONNECTOR, SLOT, Source, configuration
 from payments_platform.streaming.capture.facts import SlotFacts
@@ -52,6 +52,7 @@ class Capture:
     kafka: str
     epoch: int
     durability: Durability = ONE_BROKER
+    largest_change: int = LARGEST_CHANGE
     password: str = PASSWORD_REFERENCE
     tables: tuple[str, ...] = CAPTURED_TABLES
     say: Say = silent
@@ -63,7 +64,8 @@ class Capture:
     def configuration(self) -> dict[str, str]:
         """The connector's configuration here."""
         place = self.source
-        source = Source(place.host, place.port, place.database, place.user, self.password, self.epoch)
+        address = (place.host, place.port, place.database, place.user)
+        source = Source(*address, self.password, self.epoch, self.largest_change)
         return configuration(source, self.tables)
 
 

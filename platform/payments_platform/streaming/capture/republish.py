@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _TRANSACTIONAL_ID: Final = "payments-capture-repair"
 _AT_ONCE: Final = 5000
 _SECONDS: Final = 30.0
+# As much as a broker takes in a request.
+_AS_THE_TOPIC_ALLOWS: Final = {"message.max.bytes": 100 * 2**20}
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def republish(servers: str, changes: Iterable[Change], epoch: int) -> int:
     Each carries the position it always had (epoch and version), so a consumer that knows it changes nothing. A delete
     is followed by the mark that lets a compacted topic forget the row, as the connector writes it.
     """
-    writer = producer(servers, transactional_id=_TRANSACTIONAL_ID)
+    writer = producer(servers, transactional_id=_TRANSACTIONAL_ID, more=_AS_THE_TOPIC_ALLOWS)
     writer.init_transactions(_SECONDS)
     written, waiting = 0, 0
     try:
