@@ -170,7 +170,7 @@ def test_a_broker_that_is_away_is_a_skip_with_its_reason_and_no_window(daemon: D
     assert window_of(daemon.storage, 1) is None
 
 
-@pytest.mark.row("C6")
+@pytest.mark.row("C6", "X3")
 def test_a_hole_in_the_offsets_fails_the_check_of_its_window(daemon: Daemon) -> None:
     """The broker removed messages before the lake had them: rows that are nowhere must be somebody's alarm."""
     daemon.tick()
@@ -209,7 +209,7 @@ def run(assets: list[Any], lake: Lake, tags: dict[str, str], **more: object) -> 
         )
 
 
-@pytest.mark.row("C6", "C5")
+@pytest.mark.row("C6", "C5", "X3")
 def test_an_hour_that_is_materialized_again_reads_the_rows_that_were_committed(daemon: Daemon) -> None:
     following(daemon.storage, 0, NOON)
     lake = Lake(daemon.storage)
@@ -225,7 +225,7 @@ def test_an_hour_that_is_materialized_again_reads_the_rows_that_were_committed(d
     assert digests == [window.slices[0].digest] * 2
 
 
-@pytest.mark.row("C6", "C5")
+@pytest.mark.row("C6", "C5", "X3")
 @pytest.mark.faults
 def test_a_changed_file_fails_its_hour_and_the_check_of_its_window(daemon: Daemon) -> None:
     following(daemon.storage, 0, NOON)

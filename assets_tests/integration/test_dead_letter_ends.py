@@ -92,7 +92,7 @@ def last_of_key(stream_stack: Stack) -> Iterator[Topic]:
     yield from made(stream_stack, None)
 
 
-@pytest.mark.row("S8")
+@pytest.mark.row("S8", "X17")
 def test_a_replay_has_one_effect_however_often_it_runs(topic: Topic) -> None:
     topic.write(("a", b"1"), ("b", b"2"), ("a", b"3"))
     topic.refuse(pl.col("value") != b"2")
@@ -132,7 +132,7 @@ def test_a_command_that_is_killed_before_its_commit_has_done_nothing(topic: Topi
     assert topic.values() == [b"1", b"1"]
 
 
-@pytest.mark.row("S8")
+@pytest.mark.row("S8", "X17")
 def test_the_order_of_a_key_is_kept_or_the_key_is_parked(topic: Topic) -> None:
     topic.write(("a", b"1"), ("b", b"2"), ("a", b"3"))
     topic.refuse(pl.lit(value=True))
@@ -164,7 +164,7 @@ def test_an_older_message_never_becomes_the_last_of_its_key(last_of_key: Topic) 
     assert last_of_key.states() == ["superseded", "replayed"]
 
 
-@pytest.mark.row("S8", "E3")
+@pytest.mark.row("S8", "E3", "X17")
 def test_a_repair_writes_the_value_that_a_person_gave(topic: Topic) -> None:
     topic.write(("a", b"{"))
     topic.refuse(pl.lit(value=True))
@@ -175,7 +175,7 @@ def test_a_repair_writes_the_value_that_a_person_gave(topic: Topic) -> None:
     assert topic.states() == ["repaired"]
 
 
-@pytest.mark.row("S8", "E3")
+@pytest.mark.row("S8", "E3", "X17")
 def test_a_discard_says_who_and_why_for_ever_and_frees_the_key(topic: Topic) -> None:
     topic.write(("a", b"1"), ("a", b"2"))
     topic.refuse(pl.lit(value=True))
@@ -189,7 +189,7 @@ def test_a_discard_says_who_and_why_for_ever_and_frees_the_key(topic: Topic) -> 
     assert topic.replay().ended == {LetterState.REPLAYED: 1}
 
 
-@pytest.mark.row("S8")
+@pytest.mark.row("S8", "X17")
 def test_no_letter_is_removed_by_its_topic_without_an_end(topic: Topic) -> None:
     """Retention would remove it, and nobody would ever know that a payment is missing in a store."""
     topic.write(("a", b"1"))

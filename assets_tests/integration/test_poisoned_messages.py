@@ -123,7 +123,7 @@ def until(holds: Callable[[], bool], seconds: float = 90) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.row("S8", "E3")
+@pytest.mark.row("S8", "E3", "X17")
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("poisoned, budget", [(600, 5.0), pytest.param(10_000, 1.5, marks=pytest.mark.slow)])
 def test_poisoned_messages_delay_no_good_one_and_all_come_to_an_end(

@@ -45,7 +45,7 @@ def test_a_window_is_cut_by_the_hour_of_the_path() -> None:
     assert [(part.hour, part.rows) for part in window.slices] == [("2025-01-01-12:00", 2), ("2025-01-01-13:00", 1)]
 
 
-@pytest.mark.row("C6")
+@pytest.mark.row("C6", "X3")
 def test_a_window_on_record_is_the_same_for_whoever_asks_later() -> None:
     """Segments that came meanwhile belong to the next one: grouped again, two records would overlap."""
     storage = MemoryStorage()
@@ -77,7 +77,7 @@ def test_two_callers_at_once_record_one_window() -> None:
     assert window.ranges == {"analytics.transactions-0": (0, 2)}
 
 
-@pytest.mark.row("C6")
+@pytest.mark.row("C6", "X3")
 @pytest.mark.parametrize("start, says", [(5, r"a hole of offsets \[2, 5\)"), (2, None)])
 def test_what_does_not_join_is_on_record(start: int, says: str | None) -> None:
     storage = MemoryStorage()
@@ -88,7 +88,7 @@ def test_what_does_not_join_is_on_record(start: int, says: str | None) -> None:
     assert list(window.breaks) == ([f"analytics.transactions-0: {says}".replace("\\", "")] if says else [])
 
 
-@pytest.mark.row("C6")
+@pytest.mark.row("C6", "X3")
 def test_a_slice_read_again_has_the_same_digest_and_a_changed_one_is_named() -> None:
     storage = MemoryStorage()
     segment(storage, 0, 0, 2)
@@ -102,7 +102,7 @@ def test_a_slice_read_again_has_the_same_digest_and_a_changed_one_is_named() -> 
         verified(storage, window, part)
 
 
-@pytest.mark.row("C6")
+@pytest.mark.row("C6", "X3")
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 3), st.booleans()), max_size=15))
 def test_windows_are_contiguous_disjoint_and_hold_every_segment_once(steps: list[tuple[int, int, bool]]) -> None:
     """Whenever they are asked for between segments: each step commits one, and some ask for the next window."""
