@@ -119,10 +119,10 @@ def sinks_at_work(stack: Stack, names: Sequence[str] = SINKS) -> Iterator[None]:
 
 def caught_up(stack: Stack, names: Sequence[str] = SINKS) -> None:
     """Wait until the workers have committed all that lies on the topic (a marker ends each transaction)."""
-    admin = kafka.admin(stack.settings.kafka_servers())
+    servers = stack.settings.kafka_servers()
 
     def done() -> bool:
-        lags = lags_of(admin, names)
+        lags = lags_of(servers, names)
         return {it.group for it in lags} == set(names) and max(it.lag for it in lags) <= 1
 
     _until(done)

@@ -144,7 +144,7 @@ def test_killed_again_and_again_each_change_is_told_once_and_counted_once(probe:
     assert partial <= probe.expected(0)
     assert partial
     assert set(probe.told(FRAUD_CANDIDATES).values()) == {1}
-    lags = [line for line in lags_of(kafka.admin(probe.servers), [GROUP]) if line.topic == PAYMENTS]
+    lags = [line for line in lags_of(probe.servers, [GROUP]) if line.topic == PAYMENTS]
     assert [line.lag for line in lags] == [0] * len(lags)
 
 
@@ -207,7 +207,7 @@ def test_messages_and_offsets_are_in_effect_together_or_not_at_all(probe: Probe,
         written.write([event(probe, 2), too_large], NOBODY, {(PAYMENTS, 0): 6})
     written.write([event(probe, 3)], NOBODY, {(PAYMENTS, 0): 7})
     assert {name for name, _, _ in probe.told()} == {f"{probe.mark}1", f"{probe.mark}3"}
-    lags = lags_of(kafka.admin(probe.servers), [f"group-{outbox}"])
+    lags = lags_of(probe.servers, [f"group-{outbox}"])
     assert [(line.partition, line.committed) for line in lags] == [(0, 7)]
 
 

@@ -71,7 +71,6 @@ def _rebuild_store(settings: "Settings", sink: Store, origin: Origin) -> None:
 
 
 def _rebuild_lake(settings: "Settings") -> None:
-    from payments_platform.clients.kafka import admin
     from payments_platform.lake.storage import LocalStorage
     from payments_platform.streaming import reading
     from payments_platform.streaming.lag import lags_of
@@ -81,7 +80,7 @@ def _rebuild_lake(settings: "Settings") -> None:
 
     servers = settings.kafka_servers()
     oldest = {number: low for number, (low, _) in reading.held(servers, ANALYTICS_TRANSACTIONS).items()}
-    committed = {it.partition: it.committed for it in lags_of(admin(servers), [LAKE])}
+    committed = {it.partition: it.committed for it in lags_of(servers, [LAKE])}
     messages = partial(reading.between, servers, ANALYTICS_TRANSACTIONS)
     again = LakeRebuild(LocalStorage(settings.lake_root), messages, settings.flush_records)
     with counting("offsets") as advance:

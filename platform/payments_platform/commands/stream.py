@@ -45,13 +45,12 @@ def run(
 @app.command()
 def status() -> None:
     """Show how far each worker is behind, by partition."""
-    from payments_platform.clients.kafka import admin
     from payments_platform.settings import load_settings
     from payments_platform.streaming.lag import lags_of
     from payments_platform.streaming.workers import WORKERS
 
     table = Table("worker", "topic", "partition", "read up to", "end", "lag")
-    for line in lags_of(admin(load_settings().kafka_servers()), list(WORKERS)):
+    for line in lags_of(load_settings().kafka_servers(), list(WORKERS)):
         figures = (line.partition, line.committed, line.end, line.lag)
         table.add_row(line.group, line.topic, *(f"{figure:,}" for figure in figures))
     _out.print(table)

@@ -80,11 +80,9 @@ class LiveStreams:
         return {f"{name}-{number}": end for (name, number), end in ends_of(self._servers, [topic]).items()}
 
     def consumed(self, group: str) -> Position:
-        from payments_platform.clients import kafka
         from payments_platform.streaming.lag import lags_of
 
-        client = kafka.admin(self._servers)
-        found = lags_of(client, [group])
+        found = lags_of(self._servers, [group])
         positions = {f"{it.topic}-{it.partition}": it.committed for it in found}
         return Position(positions, sum(it.lag for it in found), sum(max(it.lag - 1, 0) for it in found))
 

@@ -102,12 +102,10 @@ def stream_sources(settings: Settings) -> dict[SourceName, Source]:
 
 
 def _lags(servers: str) -> "list[GroupLag]":
-    from payments_platform.clients.kafka import admin
     from payments_platform.streaming.lag import lags_of
     from payments_platform.streaming.workers import WORKERS
 
-    client = admin(servers)  # named: answers of a client that nobody holds never come
-    return lags_of(client, list(WORKERS))
+    return lags_of(servers, list(WORKERS))
 
 
 @cache
