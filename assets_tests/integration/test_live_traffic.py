@@ -75,10 +75,10 @@ def test_bulk_history_is_possible_beside_live_traffic(empty_source: Stack, tmp_p
 def test_a_stopped_run_ends_at_once_and_reports_what_it_did(empty_source: Stack) -> None:
     """Ctrl-C must neither hang nor lose the figures."""
     stop = threading.Event()
-    threading.Timer(1.0, stop.set).start()
+    threading.Timer(5.0, stop.set).start()
     began = time.perf_counter()
     report = driven(empty_source, None, stop)
-    assert time.perf_counter() - began < 20
+    assert time.perf_counter() - began < 24
     assert (
         counts(empty_source, "SELECT 'all', count(*) FROM oltp.transactions")["all"] == report.commit.counts["payment"]
     )

@@ -40,8 +40,8 @@ def lags_of(servers: str, groups: Collection[str]) -> list[GroupLag]:
     from confluent_kafka import TopicPartition
 
     client = kafka.admin(servers)
-    topics = client.list_topics(timeout=_SECONDS).topics.values()
-    places = [TopicPartition(topic.topic, number) for topic in topics for number in topic.partitions]
+    topics = client.list_topics(timeout=_SECONDS).topics
+    places = [TopicPartition(name, number) for name, topic in topics.items() for number in topic.partitions]
     found = {(group, *place): offset for group in groups for place, offset in _committed(servers, group, places)}
     ends = ends_of(client, [(topic, number) for _, topic, number in found])
     return [

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from payments_platform.local import with_child
 from payments_platform.local.orphans import end_orphans
 from payments_platform.local.ports import is_open
 from payments_platform.local.servers.instance import CODE_SERVER, LOCATION, environment, prepare_policy
@@ -40,7 +41,17 @@ class CodeServer:
         listen = ("-h", site.host, "-p", str(site.ports[self.name]))
         patience = ("--startup-timeout", str(_TTL_SECONDS), "--heartbeat-ttl", str(_TTL_SECONDS))
         return Program(
-            command=(dagster, "code-server", "start", *module, *listen, *patience),
+            command=(
+                sys.executable,
+                "-m",
+                with_child.__name__,
+                dagster,
+                "code-server",
+                "start",
+                *module,
+                *listen,
+                *patience,
+            ),
             environment=environment(site),
             directory=site.home.dagster,
             stop_seconds=10,
@@ -57,7 +68,7 @@ class CodeServer:
     def heal(self, site: Site) -> None:
         """End servers of this very home whose supervisor was killed; runs that they launched go on."""
         served = ({"code-server", "start"}, {"api", "grpc"})
-        end_orphans(lambda words: any(it <= set(words[:5]) for it in served), home=site.home.root)
+        end_orphans(lambda words: any(it <= set(words[:6]) for it in served), home=site.home.root)
 
 
 SERVER: Final = CodeServer()
