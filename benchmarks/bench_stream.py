@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -22,7 +23,7 @@ from rich.console import Console
 from benchmarks import stream_writer
 from benchmarks.stack_cpu import watching
 from payments_platform.clients import kafka
-from payments_platform.commands.delays import BY_ID, BY_SEARCH, MONGODB, delay_table, open_finders
+from payments_platform.commands.delays import BY_ID, BY_SEARCH, MONGODB, delay_table, lake_delay, open_finders
 from payments_platform.local import stack
 from payments_platform.local.home import Home
 from payments_platform.local.request import Request
@@ -71,10 +72,12 @@ def main(
 
 def _measured(settings: Settings, console: Console, rate: float, seconds: float) -> bool:
     """Print the delays of a rate and where the processor's time went; return whether every store held its limit."""
+    begun = datetime.now(UTC)
     with watching(Home(settings.home)) as spent:
         delays, reached, changes = _run(settings, rate, seconds)
     console.print(delay_table(delays, _title(rate, reached, seconds), _DOCUMENT), spent.table(reached * seconds))
     console.print(_captured(changes.delays.percentiles()))
+    console.print(lake_delay(settings, begun))
     return all_on_time(delays) and reached >= rate * _REACHED
 
 
