@@ -13,6 +13,7 @@ import orjson
 import polars as pl
 
 from payments_platform.streaming import counter_state
+from payments_platform.streaming.failures import TransactionAborted
 from payments_platform.streaming.messages import MESSAGES
 from payments_platform.streaming.outgoing import Outgoing
 from payments_platform.streaming.positions import Partition, Positions
@@ -151,10 +152,14 @@ class MemoryOutlet:
     failures: list[Exception] = field(default_factory=list)
     after: list[BaseException] = field(default_factory=list)
     """Raised when the write is in effect already: a worker that is killed before it learns of it."""
+    is_expelled: bool = False
+    """The writer is no member of its group any more. Like the broker, the outlet learns that by positions alone."""
 
     def write(self, outgoing: Sequence[Outgoing], refused: pl.DataFrame, positions: Positions) -> None:
         if self.failures:
             raise self.failures.pop()
+        if self.is_expelled and positions:
+            raise TransactionAborted("the group has another generation")
         for sent in outgoing:
             for key, value in zip(sent.keys, sent.values, strict=True):
                 self.log.append((sent.topic, sent.partition, _bytes(key), _bytes(value)))

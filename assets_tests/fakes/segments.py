@@ -3,6 +3,7 @@
 Belongs here: making them. Does not: the storage they lie in (storage.py), grouping them.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -18,12 +19,16 @@ from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
 NOON: Final = datetime(2025, 1, 1, 12, tzinfo=UTC)
 
 
-def segment(storage: Storage, partition: int, start: int, end: int, at: datetime = NOON) -> segments.Segment:
-    """Commit the segment ``[start, end)`` of a partition, appended at ``at``."""
+def segment(
+    storage: Storage, partition: int, start: int, end: int, at: datetime = NOON, committed: Sequence[datetime] = ()
+) -> segments.Segment:
+    """Commit the segment ``[start, end)`` of a partition, appended at ``at``; ``committed`` is one time a row."""
     rows = sample(RAW_TRANSACTIONS_STREAM, end - start).with_columns(
         topic_partition=pl.lit(partition, dtype=pl.Int32),
         topic_offset=pl.int_range(start, end, dtype=pl.Int64),
         appended_at=pl.lit(at, dtype=pl.Datetime("ms", "UTC")),
     )
+    if committed:
+        rows = rows.with_columns(pl.Series("committed_at", committed, dtype=pl.Datetime("us", "UTC")))
     made = written(storage, (ANALYTICS_TRANSACTIONS, partition), (start, end), rows, at)
     return segments.commit(storage, made)

@@ -17,13 +17,14 @@ from uuid import uuid4
 import orjson
 import polars as pl
 import pytest
+from confluent_kafka import Consumer
 
 from assets_tests.conftest import Stack
 from assets_tests.fakes.changes import PAYMENTS, Row, changed, customer, iso, merchant, payment
 from payments_platform.clients import kafka
 from payments_platform.contracts.streams import LARGEST_MESSAGE, TOPICS
 from payments_platform.streaming.dimension_feed import REFUSED
-from payments_platform.streaming.failures import MessagesRefused
+from payments_platform.streaming.failures import MessagesRefused, TransactionAborted
 from payments_platform.streaming.lag import lags_of
 from payments_platform.streaming.outgoing import Outgoing
 from payments_platform.streaming.reading import read_whole
@@ -209,6 +210,38 @@ def test_messages_and_offsets_are_in_effect_together_or_not_at_all(probe: Probe,
     assert {name for name, _, _ in probe.told()} == {f"{probe.mark}1", f"{probe.mark}3"}
     lags = lags_of(probe.servers, [f"group-{outbox}"])
     assert [(line.partition, line.committed) for line in lags] == [(0, 7)]
+
+
+def joined(probe: Probe, group: str) -> Consumer:
+    """A member of the group that holds partitions."""
+    member = kafka.consumer(probe.servers, group)
+    member.subscribe([PAYMENTS])
+    deadline = time.monotonic() + 60
+    while not member.assignment() and time.monotonic() < deadline:
+        member.consume(1, 0.2)
+    assert member.assignment()
+    return member
+
+
+@pytest.mark.row("Y2")
+def test_the_last_positions_given_again_fence_a_writer_of_an_older_generation(probe: Probe, outbox: str) -> None:
+    """A tick has no new position. Without any, the broker would take what a stalled worker writes."""
+    member = joined(probe, outbox)
+    membership = member.consumer_group_metadata()
+    written = KafkaOutlet(
+        kafka.producer(probe.servers, transactional_id=outbox), member.consumer_group_metadata, "probe"
+    )
+    stalled = KafkaOutlet(
+        kafka.producer(probe.servers, transactional_id=f"{outbox}-stalled"), lambda: membership, "probe"
+    )
+    for number in (1, 2):
+        written.write([event(probe, number)], NOBODY, {(PAYMENTS, 0): 5})
+    member.close()
+    successor = joined(probe, outbox)
+    with pytest.raises(TransactionAborted):
+        stalled.write([event(probe, 3)], NOBODY, {(PAYMENTS, 0): 5})
+    successor.close()
+    assert {name for name, _, _ in probe.told()} == {f"{probe.mark}1", f"{probe.mark}2"}
 
 
 @pytest.mark.row("Y2")

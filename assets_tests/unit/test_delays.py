@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.bench_stream import ChangeDelays
-from payments_platform.operations.delays import Probe, Sample
+from benchmarks.bench_stream import ChangeDelays, all_on_time
+from payments_platform.commands.delays import BY_ID, BY_SEARCH, MONGODB
+from payments_platform.oltp.traffic.latency import Percentiles
+from payments_platform.operations.delays import Delay, Probe, Sample
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -91,3 +93,16 @@ def test_every_change_is_timed_from_its_commit_but_what_a_snapshot_read(monkeypa
     found.close()
     assert found.delays.counts == {"c": 1, "u": 1}
     assert 200 <= found.delays.percentiles().p95 < 2_000
+
+
+@pytest.mark.parametrize("slow", [MONGODB, BY_ID, BY_SEARCH])
+def test_a_rate_holds_only_if_the_slowest_store_does(slow: str) -> None:
+    """A topic may be slower: nobody looks a payment up there."""
+
+    def delay(p95: float, missing: int = 0) -> Delay:
+        return Delay(Percentiles(100, p95 / 2, p95, p95, p95), missing, "")
+
+    well = {"oltp.transactions": delay(2_500), MONGODB: delay(1_900), BY_ID: delay(1_900), BY_SEARCH: delay(2_000)}
+    assert all_on_time(well)
+    assert not all_on_time({**well, slow: delay(2_001)})
+    assert not all_on_time({**well, slow: delay(100, missing=1)})

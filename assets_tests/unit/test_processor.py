@@ -226,6 +226,37 @@ def test_counters_that_were_not_written_are_counted_again_without_telling_the_ev
     assert len(bench.outlet.values(ANALYTICS_TRANSACTIONS)) == 3
 
 
+def test_a_worker_that_stalled_past_its_session_writes_nothing_more_whatever_wakes_it() -> None:
+    """Its counters are older than the new owner's: written last, they would be the totals that count."""
+    bench = Bench(customer(), merchant())
+    bench.handle(changed(payment(1)))
+    bench.handle(changed(payment(2)), first=1)
+    stalled, before = bench.processor, list(bench.outlet.log)
+    bench.outlet.is_expelled = True
+    bench.now += timedelta(seconds=COUNTER_SECONDS)
+    with pytest.raises(TransactionAborted):
+        stalled.tick()
+    with pytest.raises(TransactionAborted):
+        stalled.drain([(PAYMENTS, 0)])
+    assert bench.outlet.log == before
+    bench.outlet.is_expelled = False
+    bench.restart()
+    assert bench.read_from() == 1
+    bench.outlet.is_expelled = True
+    with pytest.raises(TransactionAborted):
+        bench.handle(changed(payment(2)), first=1)
+    assert bench.outlet.log == before
+
+
+def test_a_tick_without_input_moves_no_position() -> None:
+    bench = Bench(customer(), merchant())
+    bench.handle(changed(payment(1)))
+    bench.handle(changed(payment(2)), first=1)
+    bench.wait()
+    assert bench.outlet.committed == {(PAYMENTS, 0): 2}
+    assert [one["changes"] for one in bench.outlet.values(OPS_METRICS)] == [1, 2]
+
+
 def test_a_partition_that_leaves_takes_its_state_along() -> None:
     bench = Bench(merchant())
     bench.handle(changed(payment(1)))

@@ -1,10 +1,14 @@
 """Delays from commit to readable, for the demo and the benchmark: finders for the stores of the settings, one table.
 
-Belongs here: opening and closing what the finders ask, printing. Does not: measuring (operations/delays.py).
+The lake has a line of its own: it holds changes on purpose, and shows them segment by segment.
+
+Belongs here: opening and closing what the finders ask, printing. Does not: measuring (operations/delays.py,
+operations/lake_delay.py).
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
@@ -62,3 +66,13 @@ def delay_table(delays: "Mapping[str, Delay]", title: str, document: Mapping[str
         claimed = [f"{document[name]:.2f}" if name in document else ""] if document else []
         table.add_row(name, f"{it.count + delay.missing:,}", *seconds, f"{delay.missing:,}", *claimed)
     return table
+
+
+def lake_delay(settings: "Settings", since: datetime) -> str:
+    """How long the changes that were committed from then on waited for the lake, in one line."""
+    from payments_platform.lake.storage import LocalStorage
+    from payments_platform.operations.lake_delay import lake_line, lake_waits
+    from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
+
+    waits = lake_waits(LocalStorage(settings.lake_root), ANALYTICS_TRANSACTIONS, since)
+    return lake_line(waits, timedelta(seconds=settings.flush_seconds))

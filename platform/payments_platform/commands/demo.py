@@ -53,7 +53,7 @@ def demo(
 def _send(settings: "Settings", tps: float, seconds: int) -> bool:
     """Live payments: how soon each store had them, and whether it has all of them; print both, return the latter."""
     from payments_platform.commands import verify
-    from payments_platform.commands.delays import delay_table, open_finders
+    from payments_platform.commands.delays import delay_table, lake_delay, open_finders
     from payments_platform.oltp.traffic.drive import Traffic, drive
     from payments_platform.oltp.traffic.operations import PAYMENT
     from payments_platform.operations.delays import Probe
@@ -79,6 +79,8 @@ def _send(settings: "Settings", tps: float, seconds: int) -> bool:
         # A machine without a JDK has no search: said above, and no fault of the stores that are there.
         if end.exit_code != verify.NOT_ALL_COMPARED:
             return False
+    finally:
+        _out.print(lake_delay(settings, begun))
     every = "Every store that is there" if settings.lacking() else "Every store"
     _out.print(f"{every} has all {report.commit.counts[PAYMENT]:,} payments and each of their changes.")
     return True

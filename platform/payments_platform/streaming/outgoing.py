@@ -28,6 +28,7 @@ class Outlet(Protocol):
     def write(self, outgoing: Sequence[Outgoing], refused: pl.DataFrame, positions: Positions) -> None:
         """Write the messages, a dead letter for each refused one, and commit the positions of the input.
 
+        Positions that were committed before may come again: with them a worker proves that it is still of its group.
         Raises an error that operations/errors.py calls transient when nothing of it has been done and the same call
         may be made again; any other error when the process must start anew.
         """

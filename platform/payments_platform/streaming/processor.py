@@ -93,7 +93,7 @@ class Processor(Handler):
         self._is_loaded = False
         self._held = pl.DataFrame(schema=partials.HELD)
         self._tally = Tally.of(Restored())
-        self._committed: dict[int, int] = {}
+        self._committed: Positions = {}
         self._came: tuple[set[str], set[str]] = (set(), set())
         self._refused = pl.DataFrame(schema=REFUSED)
         self._drift: frozenset[Drift] = frozenset()
@@ -107,12 +107,12 @@ class Processor(Handler):
         remembered = self._memory.recall(partitions)
         self._held = pl.concat([self._held, remembered.held])
         self._tally = self._tally.joined(Tally.of(remembered.counters))
-        self._committed |= {number: offset for (_, number), offset in remembered.committed.items()}
+        self._committed |= remembered.committed
         # Whoever waits may have been completed while nobody held the partition.
         self._came[0].update(remembered.held["customer_id"])
         points = remembered.counters.checkpoints
         return {
-            (name, number): min(points[number].offset, self._committed.get(number, points[number].offset))
+            (name, number): min(points[number].offset, self._committed.get((name, number), points[number].offset))
             for name, number in partitions
             if number in points
         }
@@ -142,7 +142,7 @@ class Processor(Handler):
         numbers = {number for _, number in partitions}
         self._held = self._held.filter(~pl.col("partition").is_in(numbers))
         self._tally = self._tally.without(numbers)
-        self._committed = {number: at for number, at in self._committed.items() if number not in numbers}
+        self._committed = {place: at for place, at in self._committed.items() if place[1] not in numbers}
 
     def close(self) -> None:
         self._feed.close()
@@ -171,7 +171,7 @@ class Processor(Handler):
         step = self._step(messages)
         self._outlet.write(step.outgoing, step.refused, step.positions)
         self._held, self._tally, self._drift = step.held, step.tally, step.drift
-        self._committed |= {number: offset for (_, number), offset in step.positions.items()}
+        self._committed |= step.positions
         self._came, self._refused = (set(), set()), self._refused.clear()
         if step.is_checkpoint:
             self._next_counters = self._clock() + timedelta(seconds=COUNTER_SECONDS)
@@ -201,19 +201,19 @@ class Processor(Handler):
             if new_drift:
                 outgoing.append(announcement(new_drift))
         refused = pl.concat([self._refused, self._uncommitted(pl.concat([decoded.refused, illegal, oversize]))])
-        positions = {
-            (name, number): offset
-            for (name, number), offset in reached.items()
-            if offset > self._committed.get(number, 0)
-        }
+        newer = {place: offset for place, offset in reached.items() if offset > self._committed.get(place, 0)}
         held = pl.concat([partials.without(partials.without(self._held, full), late), late])
+        # Without a position the broker would not ask whether this worker is still of the group: one that had stalled
+        # would write its old counters over the new owner's. Where nothing is new, the last positions are given again.
+        positions = newer or dict(self._committed)
         return _Step(
             outgoing, refused, positions, held, tally, self._drift | new_drift, new_drift, fresh, is_checkpoint
         )
 
     def _uncommitted(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Less what is read for the counters alone: it has been told already."""
-        known = rows["partition"].replace_strict(self._committed, default=0, return_dtype=pl.Int64)
+        committed = {number: offset for (_, number), offset in self._committed.items()}
+        known = rows["partition"].replace_strict(committed, default=0, return_dtype=pl.Int64)
         told = rows["offset"] < known
         return rows.filter(~told) if told.any() else rows
 

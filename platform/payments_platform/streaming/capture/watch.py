@@ -17,6 +17,7 @@ from payments_platform.streaming.capture.alerts import Alert, changes
 from payments_platform.streaming.capture.apply import apply
 from payments_platform.streaming.capture.connector import BEAT, BY_GUARDIAN, CONNECTOR
 from payments_platform.streaming.capture.control import Capture, CaptureGap, EpochDiffers
+from payments_platform.streaming.capture.delivery import send
 from payments_platform.streaming.capture.facts import CaptureFacts, Finding
 from payments_platform.streaming.capture.judge import GAP, judge
 from payments_platform.streaming.capture.metrics import Metrics
@@ -24,7 +25,6 @@ from payments_platform.streaming.capture.observe import Places, observe
 from payments_platform.streaming.capture.repair import gap_begins
 from payments_platform.streaming.capture.supervision import Restarts, supervise
 from payments_platform.streaming.capture.timeline import has_parted
-from payments_platform.vocabulary import OPS_METRICS
 
 LOOK_SECONDS: Final = 2.0
 _PATIENCE: Final = 10.0
@@ -130,10 +130,9 @@ class Guardian:
     def _tell(self) -> None:
         """Events are in the log already; while Kafka is away they wait, and go to their topic when it is back."""
         writer = producer(self.capture.kafka, more={"delivery.timeout.ms": int(_PATIENCE * 1000)})
-        for event in self.untold:
-            writer.produce(OPS_METRICS, json.dumps(event).encode(), json.dumps({"alert": event["name"]}).encode())
-        if writer.flush(_PATIENCE) == 0:
-            self.untold = []
+        self.untold = send(writer, self.untold, _PATIENCE)
+        if self.untold:
+            self.capture.say(f"{len(self.untold)} events were not acknowledged by Kafka; they are sent again")
 
     def _try(self, what: str, act: Callable[[], None]) -> None:
         """Do a thing that a server may refuse: the next look does it again, and the findings tell who is away."""
