@@ -75,12 +75,12 @@ def real(name: str, stack: Stack) -> Iterator[Store]:
             yield Store(sink)
             sink.clear()
         return
-    with elasticsearch.connect(stack.settings.elasticsearch_url()) as client:
-        sink = ElasticsearchSink(client, lambda: made.NOW)
+    with elasticsearch.connect(stack.settings.elasticsearch_url()) as engine:
+        sink = ElasticsearchSink(engine, lambda: made.NOW)
         sink.clear()
 
         def set_read_only(is_read_only: bool) -> None:
-            client.indices.put_settings(index=PATTERN, settings={"index.blocks.write": is_read_only})
+            engine.indices.put_settings(index=PATTERN, settings={"index.blocks.write": is_read_only})
 
         yield Store(sink, set_read_only=set_read_only)
         sink.clear()

@@ -1,7 +1,7 @@
 """The stores of the settings as they are verified: each that is there, and what each must still have.
 
-Belongs here: which clients, copies and readers a view is made of. Does not: comparing (verification.py), a store's own
-questions (sinks/, owed.py).
+Belongs here: which clients, copies and readers a view is made of, whose refusals excuse it. Does not: comparing
+(verification.py), a store's own questions (sinks/, owed.py), dead letters (excuses.py).
 """
 
 import tempfile
@@ -16,7 +16,9 @@ import polars as pl
 from payments_platform.lake.storage import LocalStorage
 from payments_platform.settings import Settings
 from payments_platform.streaming import reading
-from payments_platform.streaming.owed import LakeRows, TopicRows, refused_versions
+from payments_platform.streaming.excuses import excused, refused_versions
+from payments_platform.streaming.owed import LakeRows, TopicRows
+from payments_platform.streaming.processing import PROCESSOR
 from payments_platform.streaming.sinks import jobs
 from payments_platform.streaming.verification import VERSION, View, appended_since, kept_since
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
@@ -28,9 +30,16 @@ NEEDS: Final = {
     ANALYTICS_TRANSACTIONS: "kafka",
 }  # fmt: skip
 
+# The consumers whose dead letters excuse a view: what the processor refused comes to no store, what a sink refused
+# lacks in its own alone. The topic owes what a sink refused of it.
+REFUSED_BY: Final = {
+    _DOCUMENTS: (PROCESSOR, jobs.MONGODB), _STATES: (PROCESSOR, jobs.MONGODB), _SEARCH: (PROCESSOR, jobs.ELASTICSEARCH),
+    _LAKE: (PROCESSOR, jobs.LAKE), ANALYTICS_TRANSACTIONS: (PROCESSOR,),
+}  # fmt: skip
+
 
 def open_views(settings: Settings, stack: ExitStack) -> tuple[list[View], pl.DataFrame]:
-    """Every store that has an address, and the versions that stand as dead letters, which none of them owes.
+    """Every store that has an address, and the versions that stand as dead letters, which one of them at least lacks.
 
     Connections and copies last as long as the stack. Without Kafka no letter is known, and what was refused is missing.
     """
@@ -45,7 +54,8 @@ def open_views(settings: Settings, stack: ExitStack) -> tuple[list[View], pl.Dat
         return views, pl.DataFrame(schema=VERSION)
     views += _of_kafka(settings, stack)
     refused = refused_versions(settings.kafka_servers())
-    return [replace(view, refused=refused) for view in views], refused
+    every = {consumer for consumers in REFUSED_BY.values() for consumer in consumers}
+    return [replace(view, refused=excused(refused, *REFUSED_BY[view.name])) for view in views], excused(refused, *every)
 
 
 def _kept() -> pl.Expr:
