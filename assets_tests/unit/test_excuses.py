@@ -5,13 +5,16 @@ from typing import Any
 import polars as pl
 import pytest
 
+from assets_tests.fakes.events import event, frame
 from assets_tests.fakes.letters import AT, end, letter
 from payments_platform.contracts.dead_letters import ENDS as END_STATES
 from payments_platform.contracts.dead_letters import LetterState
 from payments_platform.streaming.dead_letter_ledger import ENDS
 from payments_platform.streaming.dead_letters import LETTERS
-from payments_platform.streaming.excuses import REFUSED, _version, excused, standing
+from payments_platform.streaming.excuses import REFUSED, _version, excused, once, replayed, standing
+from payments_platform.streaming.sinks.lake import rows_of
 from payments_platform.streaming.verification import VERSION
+from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
 
 VALUE = b'{"op":"u","before":null,"after":{"transaction_id":"txn_1","version":3}}'
 
@@ -69,6 +72,29 @@ def test_only_the_consumers_asked_for_excuse() -> None:
     assert excused(refused, "processor").rows() == [("a", 1)]
     assert excused(refused, "processor", "sink-lake").sort("transaction_id").rows() == [("a", 1), ("b", 1)]
     assert excused(refused, "sink-mongodb").schema == VERSION
+
+
+@pytest.mark.row("O9", "X2")
+def test_a_message_that_was_written_again_counts_once_and_a_true_duplicate_twice() -> None:
+    """Each replay for one store would be a difference in two others, for as long as the topic keeps it."""
+    one, other = event("txn_1", 3), event("txn_2", 1)
+    rows = rows_of(frame([one, other, other, one, one]))
+    letters = [letter(n, source_topic=ANALYTICS_TRANSACTIONS, consumer="sink-lake") for n in (0, 3)]
+    ended = [end(letters[0], LetterState.REPLAYED, 3), end(letters[1], LetterState.REPAIRED, 4)]
+    places = replayed(pl.DataFrame(ended, schema=ENDS))
+    assert once(rows, places)["topic_offset"].to_list() == [0, 1, 2]
+    assert once(rows, replayed(pl.DataFrame(schema=ENDS))).equals(rows)
+
+
+@pytest.mark.row("O9", "X2")
+def test_a_message_written_again_is_kept_when_it_says_something_else_or_the_first_is_gone() -> None:
+    mended, alone = event("txn_1", 3, status="failed"), event("txn_2", 1)
+    rows = rows_of(frame([event("txn_1", 3), mended, alone]))
+    letters = [letter(n, source_topic=ANALYTICS_TRANSACTIONS) for n in (0, 7)]
+    ended = [end(letters[0], LetterState.REPAIRED, 1), end(letters[1], LetterState.REPLAYED, 2)]
+    assert once(rows, replayed(pl.DataFrame(ended, schema=ENDS))).sort("topic_offset").equals(rows)
+    of_the_processor = end(letter(0), LetterState.REPLAYED, 1)
+    assert replayed(pl.DataFrame([of_the_processor], schema=ENDS)).is_empty()
 
 
 @pytest.mark.parametrize(
