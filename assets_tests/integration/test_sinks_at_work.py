@@ -15,7 +15,7 @@ from payments_platform.cli import app
 from payments_platform.clients import elasticsearch, kafka, mongodb
 from payments_platform.commands.verify import DIFFERS
 from payments_platform.contracts.dead_letters import Fault, LetterState
-from payments_platform.contracts.streams import RAW_TRANSACTIONS_STREAM
+from payments_platform.contracts.streams import RAW_TRANSACTIONS_STREAM, STATE_TOPICS
 from payments_platform.lake import segments
 from payments_platform.lake.storage import LocalStorage
 from payments_platform.oltp.traffic.drive import Traffic, drive
@@ -27,6 +27,7 @@ from payments_platform.streaming.messages import frame_of
 from payments_platform.streaming.reading import read_whole
 from payments_platform.streaming.sinks import jobs
 from payments_platform.streaming.sinks.protocol import SOURCE_POSITION
+from payments_platform.streaming.topics import ONE_BROKER, ensure_topics
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS, dead_letters
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
@@ -116,6 +117,7 @@ def test_a_store_is_excused_by_a_letter_of_its_own_until_that_is_replayed(filled
     assert kinds(verified(), "mongodb") == {"missing"}
     _refuse(filled, payment, jobs.MONGODB)
     assert verified() == []
+    ensure_topics(kafka.admin(settings.kafka_servers()), STATE_TOPICS, ONE_BROKER)
     with DeadLetterOffice(settings.kafka_servers()) as office:
         ledger = read_ledger(settings.kafka_servers())
         chosen = ledger.filter((pl.col("refusal") == payment) & (pl.col("consumer") == jobs.MONGODB))
