@@ -22,11 +22,14 @@ from assets_tests.fakes.search import MemoryElasticsearch
 from payments_platform.clients import elasticsearch, mongodb
 from payments_platform.contracts.streams import FULL, PARTIAL
 from payments_platform.operations.errors import classify
+from payments_platform.search.transactions import PATTERN
 from payments_platform.streaming.sinks.elasticsearch import ElasticsearchSink
 from payments_platform.streaming.sinks.mongodb import MongoSink
 from payments_platform.streaming.sinks.protocol import Sink, Span
 
 STORES = ("mongodb", "elasticsearch")
+# What a fake calls the payments that it does not write, each with the server's reason.
+REFUSING = {"mongodb": "refusing", "elasticsearch": "failing"}
 FAKES = [f"fake {name}" for name in STORES]
 REAL = [pytest.param(f"real {name}", marks=pytest.mark.integration) for name in STORES]
 # What a reader is told beside the position; the rest of the fields travels with them in one document.
@@ -38,10 +41,11 @@ FIELDS = (
 
 @dataclass
 class Store:
-    """A sink over an empty store, and a way to make the store fail."""
+    """A sink over an empty store, and ways to make the store fail: for all, or for the writing of some payments."""
 
     sink: Sink
     set_away: Callable[[bool], None] | None = None
+    set_read_only: Callable[[bool], None] | None = None
 
 
 @pytest.fixture(params=[*FAKES, *REAL])
@@ -55,7 +59,12 @@ def fake(name: str) -> Iterator[Store]:
     double: Any = MemoryCollection() if name == "mongodb" else MemoryElasticsearch()
     sink = MongoSink(double) if name == "mongodb" else ElasticsearchSink(double, lambda: made.NOW)
     sink.prepare()
-    yield Store(sink, lambda is_away: setattr(double, "is_away", is_away))
+
+    def set_read_only(is_read_only: bool) -> None:
+        no_right: Any = 13 if name == "mongodb" else (403, {"type": "security_exception", "reason": "unauthorized"})
+        setattr(double, REFUSING[name], {"txn_1": no_right, "txn_2": no_right} if is_read_only else {})
+
+    yield Store(sink, lambda is_away: setattr(double, "is_away", is_away), set_read_only)
 
 
 def real(name: str, stack: Stack) -> Iterator[Store]:
@@ -66,10 +75,14 @@ def real(name: str, stack: Stack) -> Iterator[Store]:
             yield Store(sink)
             sink.clear()
         return
-    with elasticsearch.connect(stack.settings.elasticsearch_url()) as client:
-        sink = ElasticsearchSink(client, lambda: made.NOW)
+    with elasticsearch.connect(stack.settings.elasticsearch_url()) as engine:
+        sink = ElasticsearchSink(engine, lambda: made.NOW)
         sink.clear()
-        yield Store(sink)
+
+        def set_read_only(is_read_only: bool) -> None:
+            engine.indices.put_settings(index=PATTERN, settings={"index.blocks.write": is_read_only})
+
+        yield Store(sink, set_read_only=set_read_only)
         sink.clear()
 
 
@@ -194,6 +207,21 @@ def test_a_store_that_is_away_is_tried_again_and_loses_nothing(store: Store) -> 
     store.set_away(False)
     write(store.sink, [event("txn_1")])
     assert store.sink.read(Span()).height == 1
+
+
+@pytest.mark.row("E1", "E2")
+@pytest.mark.parametrize("store", [*FAKES, REAL[1]], indirect=True)
+def test_a_store_that_takes_no_writes_stops_the_worker_and_refuses_no_record(store: Store) -> None:
+    """Refusing record by record what is wrong with the store would empty the topic into the dead letters."""
+    assert store.set_read_only is not None
+    write(store.sink, [event("txn_1")])
+    store.set_read_only(True)
+    with pytest.raises(Exception, match=r"forbidden|unauthorized|FORBIDDEN|batch op errors") as raised:
+        store.sink.write(frame([event("txn_1", 2), event("txn_2")]))
+    assert classify(raised.value) == "permanent"
+    store.set_read_only(False)
+    write(store.sink, [event("txn_1", 2), event("txn_2")])
+    assert shown(store.sink) == expected([event("txn_1", 2), event("txn_2")])
 
 
 def test_times_are_those_of_the_source(store: Store) -> None:

@@ -14,13 +14,17 @@ Found = dict[str, Any]
 
 
 class MemoryElasticsearch:
-    """Indices of documents by id. ``busy`` are ids to put off once; ``is_away`` makes every call fail."""
+    """Indices of documents by id.
+
+    ``busy`` are ids to put off once, ``failing`` gives an id's status and error; ``is_away`` makes every call fail.
+    """
 
     def __init__(self) -> None:
         self.stored: dict[str, dict[str, tuple[int, Found]]] = {}
         self.templates: dict[str, dict[str, Any]] = {}
         self.settings: dict[str, Any] = {}
         self.busy: set[str] = set()
+        self.failing: dict[str, tuple[int, dict[str, Any]]] = {}
         self.is_away = False
         self.indices = SimpleNamespace(
             put_index_template=self._put_template, refresh=self._refresh, get_alias=self._get_alias, delete=self._delete
@@ -76,6 +80,9 @@ class MemoryElasticsearch:
         if action["_id"] in self.busy:
             self.busy.remove(action["_id"])
             return {"status": 429, "error": {"type": "es_rejected_execution_exception"}}
+        if action["_id"] in self.failing:
+            status, error = self.failing[action["_id"]]
+            return {"status": status, "error": error}
         held = self.stored.setdefault(action["_index"], {})
         if action["_id"] in held and held[action["_id"]][0] >= action["version"]:
             return {"status": 409, "error": {"type": "version_conflict_engine_exception"}}

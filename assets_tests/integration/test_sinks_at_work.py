@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import polars as pl
 import pytest
@@ -11,15 +12,22 @@ from typer.testing import CliRunner
 from assets_tests.conftest import Stack
 from assets_tests.integration import streamed
 from payments_platform.cli import app
-from payments_platform.clients import elasticsearch, mongodb
+from payments_platform.clients import elasticsearch, kafka, mongodb
 from payments_platform.commands.verify import DIFFERS
-from payments_platform.contracts.streams import RAW_TRANSACTIONS_STREAM
+from payments_platform.contracts.dead_letters import Fault, LetterState
+from payments_platform.contracts.streams import RAW_TRANSACTIONS_STREAM, STATE_TOPICS
 from payments_platform.lake import segments
 from payments_platform.lake.storage import LocalStorage
 from payments_platform.oltp.traffic.drive import Traffic, drive
-from payments_platform.streaming.dead_letters import letters
+from payments_platform.streaming.dead_letter_ledger import read_ledger
+from payments_platform.streaming.dead_letter_replay import DeadLetterOffice, Decision
+from payments_platform.streaming.dead_letters import DeadLetterWriter, letters
+from payments_platform.streaming.events import decode
+from payments_platform.streaming.messages import frame_of
 from payments_platform.streaming.reading import read_whole
 from payments_platform.streaming.sinks import jobs
+from payments_platform.streaming.sinks.protocol import SOURCE_POSITION
+from payments_platform.streaming.topics import ONE_BROKER, ensure_topics
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS, dead_letters
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
@@ -95,6 +103,42 @@ def test_a_store_is_rebuilt_from_kafka_alone_while_its_worker_runs(filled: Stack
         done = CliRunner().invoke(app, ["rebuild", sink, "--from", "kafka", "--yes"])
         assert done.exit_code == 0, done.output
     assert verified("--store", sink) == []
+
+
+@pytest.mark.row("S8", "O9")
+def test_a_store_is_excused_by_a_letter_of_its_own_until_that_is_replayed(filled: Stack) -> None:
+    """A store that never took what was replayed to it has lost it; the topic that has it twice has lost nothing."""
+    settings, events = filled.settings, streamed.committed_events(filled)
+    payment: str = events.filter(pl.len().over("transaction_id") == 1)["transaction_id"].min()  # type: ignore[assignment]
+    with mongodb.connect(settings.mongodb_uri()) as client:
+        client[jobs.DATABASE].transaction_logs.delete_one({"_id": payment})
+    assert kinds(verified(), "mongodb") == kinds(verified(), "mongodb states") == {"missing"}
+    _refuse(filled, payment, jobs.LAKE)
+    assert kinds(verified(), "mongodb") == {"missing"}
+    _refuse(filled, payment, jobs.MONGODB)
+    assert verified() == []
+    ensure_topics(kafka.admin(settings.kafka_servers()), STATE_TOPICS, ONE_BROKER)
+    with DeadLetterOffice(settings.kafka_servers()) as office:
+        ledger = read_ledger(settings.kafka_servers())
+        chosen = ledger.filter((pl.col("refusal") == payment) & (pl.col("consumer") == jobs.MONGODB))
+        decision = Decision("operator", datetime.now(UTC), "the mapping was mended")
+        assert office.replay(ledger, chosen, decision).ended == {LetterState.REPLAYED: 1}
+    assert kinds(verified(), "mongodb") == kinds(verified(), "mongodb states") == {"missing"}
+    with streamed.sinks_at_work(filled):
+        streamed.caught_up(filled, (jobs.MONGODB, jobs.ELASTICSEARCH))
+    assert verified() == []
+
+
+def _refuse(stack: Stack, payment: str, consumer: str) -> None:
+    """Write the letter of a worker about the message of a payment's only version."""
+    servers = stack.settings.kafka_servers()
+    messages = frame_of(read_whole(servers, [ANALYTICS_TRANSACTIONS]))
+    theirs = decode(messages)[0].filter(pl.col("transaction_id") == payment)
+    refused = messages.join(theirs, on=SOURCE_POSITION, how="semi")
+    writer = DeadLetterWriter(kafka.producer(servers), consumer)
+    reasons = {"fault": pl.lit(Fault.REFUSED_BY_STORE.value), "refusal": pl.lit(payment)}
+    assert writer.bury(refused.with_columns(**reasons), failed_at=datetime.now(UTC)) == 1
+    writer.settle()
 
 
 def test_a_rebuild_asks_before_it_empties_a_store(filled: Stack) -> None:

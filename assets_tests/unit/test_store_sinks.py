@@ -28,6 +28,7 @@ from payments_platform.documents.transaction_logs import frame_of, served, updat
 from payments_platform.operations.errors import classify
 from payments_platform.search.transactions import ALIAS, day_of_index, external_version, index_of, placed, template
 from payments_platform.streaming.conflicts import CONFLICTS
+from payments_platform.streaming.sinks.bulk_answers import EngineRefuses
 from payments_platform.streaming.sinks.elasticsearch import ElasticsearchSink
 from payments_platform.streaming.sinks.mongodb import MongoSink
 from payments_platform.streaming.sinks.protocol import Span, StoreBusy
@@ -209,6 +210,16 @@ def test_a_position_that_no_version_can_hold_is_refused_and_never_wraps_round() 
     assert sink.write(events)["fault"].to_list() == ["type", "type"]
 
 
+@pytest.mark.row("S8")
+def test_an_id_that_the_engine_takes_for_none_is_refused_alone() -> None:
+    """One such document costs the whole request, and with it every payment behind it."""
+    events = frame([event("t" * 513), event("é" * 257), event(""), event("t" * 512)])
+    sink, held = engine()
+    refused = sink.write(events)
+    assert refused.select("offset", "fault").rows() == [(0, "type"), (1, "type"), (2, "type")]
+    assert sum(len(index) for index in held.stored.values()) == 1
+
+
 @pytest.mark.row("S4")
 def test_a_search_never_finds_what_was_deleted_though_its_document_stays() -> None:
     sink, held = engine()
@@ -228,6 +239,75 @@ def test_documents_put_off_are_written_again_and_nothing_else_changes() -> None:
         sink.write(events)
     assert sink.write(events).is_empty()
     assert sorted(sink.read(Span())["transaction_id"]) == ["txn_0", "txn_1", "txn_2"]
+
+
+@pytest.mark.row("S8", "E3")
+@pytest.mark.parametrize(
+    "status, error, fault",
+    [
+        (400, {"type": "document_parsing_exception", "reason": "Preview of field's value: 'Ada'"}, "refused-by-store"),
+        (400, {"type": "mapper_parsing_exception", "reason": "failed to parse 'Ada'"}, "refused-by-store"),
+        (400, {"type": "illegal_argument_exception", "reason": "immense term 'Ada'",
+               "caused_by": {"type": "max_bytes_length_exceeded_exception"}}, "refused-by-store"),
+        (413, {"type": "document_too_large", "reason": "Ada"}, "oversize"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_one_document_is_a_dead_letter_that_quotes_no_value(
+    status: int, error: dict[str, Any], fault: str
+) -> None:
+    sink, held = engine()
+    held.failing = {"txn_1": (status, error)}
+    refused = sink.write(frame([event(f"txn_{n}") for n in range(3)]))
+    assert refused.select("offset", "fault").rows() == [(1, fault)]
+    assert refused["refusal"].item() == f"Elasticsearch refuses it: {error['type']} (status {status})"
+    assert sorted(sink.read(Span())["transaction_id"]) == ["txn_0", "txn_2"]
+
+
+@pytest.mark.row("E1", "E2")
+@pytest.mark.parametrize(
+    "status, kind, reason, says",
+    [
+        (401, "security_exception", "missing authentication credentials", "Let the account"),
+        (403, "security_exception", "action is unauthorized for user [reader]", "user [reader]. None"),
+        (403, "cluster_block_exception", "index [i] blocked by: [FORBIDDEN/8/index write (api)];", "Remove the block"),
+        (404, "index_not_found_exception", "no such index [transactions-2026.11.24]", "[transactions-2026.11.24]"),
+        (400, "index_closed_exception", "closed", "Open the index"),
+        (400, "validation_exception", "this action would add [2] shards", "would add [2] shards"),
+        (400, "strict_dynamic_mapping_exception", "introduction of [new]", "payments rebuild elasticsearch"),
+        (400, "illegal_argument_exception", "pipeline of Ada 7", "illegal_argument_exception: aaaaaaaa aa aaa 9."),
+        (500, "null_pointer_exception", "Ada", "status 500, null_pointer_exception: aaa. None became a dead letter."),
+        (302, "new_exception", "Ada", "Read the log of the engine"),
+    ],
+)
+def test_what_is_wrong_with_the_engine_stops_the_worker_and_says_what_to_do(
+    status: int, kind: str, reason: str, says: str
+) -> None:
+    """Refusing record by record what is wrong with an index or an account would empty the topic."""
+    sink, held = engine()
+    held.failing = {"txn_1": (status, {"type": kind, "reason": reason})}
+    held.busy = {"txn_2"}
+    with pytest.raises(EngineRefuses) as raised:
+        sink.write(frame([event(f"txn_{n}") for n in range(3)]))
+    assert classify(raised.value) == "permanent"
+    assert says in str(raised.value)
+    assert "Ada" not in str(raised.value)
+    held.failing = {}
+    assert sink.write(frame([event(f"txn_{n}") for n in range(3)])).is_empty()
+
+
+@pytest.mark.row("E1")
+@pytest.mark.parametrize(
+    "status, block", [(403, "FORBIDDEN/12/index read-only / allow delete (api)"), (429, "TOO_MANY_REQUESTS/12/disk")]
+)
+def test_a_full_disk_is_waited_for(status: int, block: str) -> None:
+    """The engine blocks its indices then, and takes the block away by itself when there is room."""
+    sink, held = engine()
+    held.failing = {
+        "txn_1": (status, {"type": "cluster_block_exception", "reason": f"index [i] blocked by: [{block}];"})
+    }
+    with pytest.raises(StoreBusy, match=r"1 of 1 documents of a batch \(cluster_block_exception\)") as busy:
+        sink.write(frame([event("txn_1")]))
+    assert classify(busy.value) == "transient"
 
 
 @pytest.mark.row("S4")

@@ -17,19 +17,20 @@ from payments_platform.contracts.payments import RAW_TRANSACTIONS
 from payments_platform.contracts.streams import PARTIAL, RAW_TRANSACTIONS_STREAM
 from payments_platform.lake import segments
 from payments_platform.streaming.comparison import KINDS, Kind
-from payments_platform.streaming.owed import _version
+from payments_platform.streaming.excuses import REFUSED, excused
 from payments_platform.streaming.sinks.elasticsearch import ElasticsearchSink
 from payments_platform.streaming.sinks.lake import Flush, LakeHandler, rows_of
 from payments_platform.streaming.sinks.mongodb import MongoSink
 from payments_platform.streaming.sinks.protocol import Span, Wanted
 from payments_platform.streaming.verification import (
-    VERSION,
     View,
     appended_since,
     kept_since,
     settled_versions,
     verify,
 )
+from payments_platform.streaming.views import NEEDS, REFUSED_BY
+from payments_platform.streaming.workers import WORKERS
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
 
 # What the source committed: a payment that was refunded, one deleted, one that stands alone.
@@ -304,30 +305,40 @@ def test_what_is_in_flight_is_looked_at_again_until_it_arrives(monkeypatch: pyte
     assert len(pauses) == 2
 
 
-def test_a_version_that_stands_as_a_dead_letter_is_owed_by_no_store() -> None:
+def lacking(stores: Stores, consumer: str) -> set[str]:
+    """The stores that are told to lack txn_1's version 3, which this consumer refused."""
+    refused = pl.DataFrame([("txn_1", 3, consumer)], schema=REFUSED, orient="row")
+    views = [replace(view, refused=excused(refused, *REFUSED_BY[view.name])) for view in stores.views()]
+    found = verify(FakeSource(HISTORY), views, 0, lambda _: None)
+    assert set(found.select("transaction_id", "kind").rows()) <= {("txn_1", "missing"), ("txn_1", "changed")}
+    return set(found["store"])
+
+
+@pytest.mark.row("O9", "X2")
+def test_a_version_that_the_processor_refused_is_owed_by_no_store() -> None:
     """A person decides about it; a report that named it in every store would hide what is lost."""
     stores = Stores([it for it in HISTORY if (it["transaction_id"], it["version"]) != ("txn_1", 3)])
-    assert not compared(stores).is_empty()
-    refused = pl.DataFrame([("txn_1", 3)], schema=VERSION, orient="row")
-    views = [replace(view, refused=refused) for view in stores.views()]
-    assert verify(FakeSource(HISTORY), views, 0, lambda _: None).is_empty()
-    replayed = [replace(view, refused=refused) for view in Stores(HISTORY).views()]
-    assert verify(FakeSource(HISTORY), replayed, 0, lambda _: None).is_empty()
+    assert set(compared(stores)["store"]) == set(STORES)
+    assert lacking(stores, "processor") == set()
+    assert lacking(Stores(HISTORY), "processor") == set()
 
 
+@pytest.mark.row("O9", "X2")
 @pytest.mark.parametrize(
-    "value, wanted",
+    "consumer, own",
     [
-        (
-            b'{"op":"u","before":{"transaction_id":"t","version":1},"after":{"transaction_id":"t","version":2}}',
-            ("t", 2),
-        ),
-        (b'{"op":"d","before":{"transaction_id":"t","version":2},"after":null}', ("t", 3)),
-        (b'{"op":"d","transaction_id":"t","version":3}', ("t", 3)),
-        (b"{", None),
-        (b"[1]", None),
-        (b'{"op":"u"}', None),
+        ("sink-mongodb", {"mongodb", "mongodb states"}),
+        ("sink-elasticsearch", {"elasticsearch"}),
+        ("sink-lake", {"lake"}),
+        ("unknown", set()),
     ],
 )
-def test_a_dead_letter_names_the_version_it_holds(value: bytes, wanted: tuple[str, int] | None) -> None:
-    assert _version(value) == wanted
+def test_a_version_that_a_sink_refused_is_owed_by_all_but_its_own_store(consumer: str, own: set[str]) -> None:
+    """The other stores and the topic had it: what they lack now was lost."""
+    stores = Stores([it for it in HISTORY if (it["transaction_id"], it["version"]) != ("txn_1", 3)])
+    assert lacking(stores, consumer) == set(STORES) - own
+
+
+def test_every_view_says_which_workers_may_refuse_what_it_owes() -> None:
+    assert set(REFUSED_BY) == set(NEEDS) == set(STORES)
+    assert {consumer for consumers in REFUSED_BY.values() for consumer in consumers} == set(WORKERS)

@@ -64,7 +64,8 @@ def verify(
     with ExitStack() as stack:
         known, refused = open_views(settings, stack)
         if not refused.is_empty():
-            say(f"{refused.height:,} versions stand as dead letters and are owed by no store: payments dlq list")
+            counted = f"{refused.height:,} versions stand as dead letters"
+            say(f"{counted}, and are not owed where they were refused: payments dlq list")
         advance = stack.enter_context(counting("ranges"))
         views = [view for view in known if not store or view.name in store]
         with connect_arrow(settings.postgres("primary", "extract"), name="payments-verify") as connection:

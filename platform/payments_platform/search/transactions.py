@@ -24,6 +24,8 @@ _PREFIX: Final = "transactions-"
 _DAY: Final = "%Y.%m.%d"
 # A clock that runs ahead by less is a clock; a payment beyond would make an index of a day that nobody deletes in time.
 _AHEAD: Final = timedelta(days=1)
+# Elasticsearch refuses the whole request for one document with a longer or empty id.
+_LONGEST_ID: Final = 512
 # (epoch * 2**40 + version) * 4 + enrichment must stay below 2**63, what a version can hold.
 _ENRICHMENTS: Final = 4
 _EPOCH_UNIT: Final = 2**40 * _ENRICHMENTS
@@ -88,9 +90,12 @@ def placed(events: pl.DataFrame, now: datetime) -> pl.DataFrame:
         & (pl.col("version") >= 0)
         & pl.col("enrichment").is_between(0, _ENRICHMENTS - 1)
     )
+    is_named = pl.col("transaction_id").str.len_bytes().is_between(1, _LONGEST_ID)
     refusal = (
         pl.when(~positions)
         .then(pl.lit("the position is beyond what a version can hold"))
+        .when(~is_named)
+        .then(pl.lit(f"transaction_id has no byte or more than {_LONGEST_ID}"))
         .when(pl.col("created_at") < oldest)
         .then(pl.lit(f"created_at lies before the {STORE_RETENTION.days} days that are kept"))
         .when(pl.col("created_at") > now + _AHEAD)
@@ -101,7 +106,10 @@ def placed(events: pl.DataFrame, now: datetime) -> pl.DataFrame:
         external_version().alias("version_number"),
         refusal.alias(REFUSAL),
     ).with_columns(
-        pl.when(positions).then(pl.lit(Fault.OUT_OF_RETENTION.value)).otherwise(pl.lit(Fault.TYPE.value)).alias(FAULT)
+        pl.when(positions & is_named)
+        .then(pl.lit(Fault.OUT_OF_RETENTION.value))
+        .otherwise(pl.lit(Fault.TYPE.value))
+        .alias(FAULT)
     )
 
 

@@ -1,6 +1,7 @@
 """PostgreSQL and the stores as verification asks them: payments in ranges of ids, versions of payments.
 
-Belongs here: SQL of ranges, rows of the lake and of the topic. Does not: what must agree (verification.py), clients.
+Belongs here: SQL of ranges, rows of the lake and of the topic. Does not: what must agree (verification.py), what
+dead letters excuse (excuses.py), clients.
 """
 
 from collections.abc import Iterator
@@ -8,22 +9,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
 import polars as pl
 
 from payments_platform.contracts.payments import RAW_TRANSACTIONS
 from payments_platform.contracts.streams import RAW_TRANSACTIONS_STREAM
 from payments_platform.lake import segments
 from payments_platform.lake.storage import Storage
-from payments_platform.streaming.dead_letters import letters
 from payments_platform.streaming.events import decode
 from payments_platform.streaming.positions import ends
-from payments_platform.streaming.reading import frames, read_whole
+from payments_platform.streaming.reading import frames
 from payments_platform.streaming.sinks.lake import rows_of
 from payments_platform.streaming.sinks.protocol import Span, Wanted
 from payments_platform.streaming.truth import committed_versions
-from payments_platform.streaming.verification import VERSION
-from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS, dead_letters, topic
+from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
 
 _ID: Final = "transaction_id"
 _HISTORY: Final = "oltp.transactions_history"
@@ -125,27 +123,6 @@ class LakeRows:
             ends[segment.partition] = max(ends.get(segment.partition, 0), segment.end)
         held = self._topic.beyond(ends, datetime.now(UTC) - self._age, wanted)
         return pl.concat([_rows(scanned, wanted), held])
-
-
-def refused_versions(servers: str) -> pl.DataFrame:
-    """The versions of payments whose message, change or event, is a dead letter, in whatever state.
-
-    A letter whose value says neither payment nor version excuses nothing.
-    """
-    topics = [dead_letters(name) for name in (topic("transactions"), ANALYTICS_TRANSACTIONS)]
-    values = letters(read_whole(servers, topics))["value"].drop_nulls()
-    versions = [found for value in values if (found := _version(value)) is not None]
-    return pl.DataFrame(versions, schema=VERSION, orient="row").unique()
-
-
-def _version(value: bytes) -> tuple[str, int] | None:
-    """Payment and version of a change message or an event; a delete is one version after the row it removed."""
-    try:
-        told = orjson.loads(value)
-        row = told.get("after") or told.get("before") or told
-        return str(row["transaction_id"]), int(row["version"]) + (told.get("op") == "d" and "before" in told)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
 
 
 _NONE: Final = pl.LazyFrame(schema=RAW_TRANSACTIONS_STREAM.schema)

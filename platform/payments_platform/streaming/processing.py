@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
 
 TOPIC: Final = topic("transactions")
+PROCESSOR: Final = "processor"
 _SECONDS: Final = 30.0
 # A batch of a busy worker leaves as a few large requests: compressed better, and less often acknowledged. With the
 # client's queue as large as a batch of events, candidates and counters together, none waits for room.
@@ -90,7 +91,7 @@ def processor(setting: Setting) -> Job:
             KafkaOutlet(
                 kafka.producer(servers, transactional_id=setting.slot, more=PRODUCER),
                 source.consumer.consumer_group_metadata,
-                "processor",
+                PROCESSOR,
                 setting.parts,
             ),
             setting.metrics,

@@ -55,7 +55,7 @@ class View:
 
     ``rows`` gives what the store has, with the position and the facts, and of versions with ``committed_at``.
     ``is_owed`` is true for the versions of PostgreSQL that the store must still have. ``refused`` are versions (payment
-    and version) whose message stands as a dead letter: a person decides about them, and until then no store owes them.
+    and version) that stand as dead letters of this store's consumer or of one before it: they are not owed here.
     """
 
     name: str

@@ -1,10 +1,11 @@
 """The stores of the settings as they are verified: each that is there, and what each must still have.
 
-Belongs here: which clients, copies and readers a view is made of. Does not: comparing (verification.py), a store's own
-questions (sinks/, owed.py).
+Belongs here: which clients, copies and readers a view is made of, whose refusals excuse it. Does not: comparing
+(verification.py), a store's own questions (sinks/, owed.py), dead letters (excuses.py).
 """
 
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,8 +17,11 @@ import polars as pl
 from payments_platform.lake.storage import LocalStorage
 from payments_platform.settings import Settings
 from payments_platform.streaming import reading
-from payments_platform.streaming.owed import LakeRows, TopicRows, refused_versions
+from payments_platform.streaming.excuses import excused, once, read_excuses
+from payments_platform.streaming.owed import LakeRows, TopicRows
+from payments_platform.streaming.processing import PROCESSOR
 from payments_platform.streaming.sinks import jobs
+from payments_platform.streaming.sinks.protocol import Wanted
 from payments_platform.streaming.verification import VERSION, View, appended_since, kept_since
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
 
@@ -28,9 +32,16 @@ NEEDS: Final = {
     ANALYTICS_TRANSACTIONS: "kafka",
 }  # fmt: skip
 
+# The consumers whose dead letters excuse a view: what the processor refused comes to no store, what a sink refused
+# lacks in its own alone. The topic owes what a sink refused of it.
+REFUSED_BY: Final = {
+    _DOCUMENTS: (PROCESSOR, jobs.MONGODB), _STATES: (PROCESSOR, jobs.MONGODB), _SEARCH: (PROCESSOR, jobs.ELASTICSEARCH),
+    _LAKE: (PROCESSOR, jobs.LAKE), ANALYTICS_TRANSACTIONS: (PROCESSOR,),
+}  # fmt: skip
+
 
 def open_views(settings: Settings, stack: ExitStack) -> tuple[list[View], pl.DataFrame]:
-    """Every store that has an address, and the versions that stand as dead letters, which none of them owes.
+    """Every store that has an address, and the versions that stand as dead letters, which one of them at least lacks.
 
     Connections and copies last as long as the stack. Without Kafka no letter is known, and what was refused is missing.
     """
@@ -43,9 +54,10 @@ def open_views(settings: Settings, stack: ExitStack) -> tuple[list[View], pl.Dat
         views.append(View(_SEARCH, has_versions=False, rows=search.read, is_owed=_kept()))
     if "kafka" in absent:
         return views, pl.DataFrame(schema=VERSION)
-    views += _of_kafka(settings, stack)
-    refused = refused_versions(settings.kafka_servers())
-    return [replace(view, refused=refused) for view in views], refused
+    refused, replays = read_excuses(settings.kafka_servers())
+    views += _of_kafka(settings, stack, replays)
+    every = {consumer for consumers in REFUSED_BY.values() for consumer in consumers}
+    return [replace(view, refused=excused(refused, *REFUSED_BY[view.name])) for view in views], excused(refused, *every)
 
 
 def _kept() -> pl.Expr:
@@ -60,13 +72,21 @@ def _of_mongodb(settings: Settings, stack: ExitStack) -> list[View]:
     ]
 
 
-def _of_kafka(settings: Settings, stack: ExitStack) -> list[View]:
+def _of_kafka(settings: Settings, stack: ExitStack, replays: pl.DataFrame) -> list[View]:
     servers = settings.kafka_servers()
     topic = TopicRows(servers, Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="payments-verify-"))))
     lake = LakeRows(LocalStorage(settings.lake_root), topic, timedelta(seconds=settings.flush_seconds))
     lows = [low for low, _ in reading.held(servers, ANALYTICS_TRANSACTIONS).values()]
     oldest = topic.first() if any(lows) else None
     return [
-        View(_LAKE, has_versions=True, rows=lake.rows, is_owed=appended_since(lake.first())),
-        View(ANALYTICS_TRANSACTIONS, has_versions=True, rows=topic.rows, is_owed=appended_since(oldest)),
+        _of_messages(_LAKE, lake.rows, replays, lake.first()),
+        _of_messages(ANALYTICS_TRANSACTIONS, topic.rows, replays, oldest),
     ]
+
+
+def _of_messages(
+    name: str, rows: Callable[[Wanted], pl.DataFrame], replays: pl.DataFrame, oldest: datetime | None
+) -> View:
+    return View(
+        name, has_versions=True, rows=lambda wanted: once(rows(wanted), replays), is_owed=appended_since(oldest)
+    )

@@ -1,6 +1,7 @@
 """The Elasticsearch sink: payments by their latest version, in one index a day.
 
-Belongs here: talking to the search engine. Does not: mapping, names and documents (search/), the loop (handler.py).
+Belongs here: talking to the search engine. Does not: mapping, names and documents (search/), what an answer means
+(bulk_answers.py), the loop (handler.py).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import polars as pl
 
-from payments_platform.contracts.dead_letters import Fault
 from payments_platform.contracts.stores import SEARCH_TRANSACTIONS
 from payments_platform.search import transactions as search
 from payments_platform.streaming.dead_letters import FAULT
 from payments_platform.streaming.events import REFUSAL
-from payments_platform.streaming.sinks.protocol import SOURCE_POSITION, Span, StoreBusy, Wanted, refusals
+from payments_platform.streaming.sinks import bulk_answers
+from payments_platform.streaming.sinks.protocol import SOURCE_POSITION, Span, Wanted, refusals
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -24,13 +25,8 @@ if TYPE_CHECKING:
 _REQUEST_BYTES: Final = 8 * 2**20
 _PAGE: Final = 5_000
 _KEEP_ALIVE: Final = "1m"
-# Of one document in a bulk answer. A version that is not higher than what is there: done before, or overtaken.
-_DONE: Final = frozenset({200, 201, 409})
-_BUSY: Final = frozenset({429, 502, 503, 504})
-_ANSWER: Final = "items.*.status,items.*.error.type"
 # Nothing but these may come into being by being written to: a misspelt name would be an index without a mapping.
 _AUTO_CREATED: Final = f"+{search.PATTERN},-*"
-Reason = tuple[Fault, str]
 _TIMES: Final = [column.name for column in SEARCH_TRANSACTIONS.columns if isinstance(column.dtype, pl.Datetime)]
 
 
@@ -49,10 +45,10 @@ class ElasticsearchSink:
     def write(self, events: pl.DataFrame) -> pl.DataFrame:
         placed = search.placed(events, self._clock())
         good = placed.filter(pl.col(REFUSAL).is_null())
-        refused: dict[int, Reason] = {}
+        refused: dict[int, bulk_answers.Reason] = {}
         for first, lines in _requests(search.bulk_lines(good)):
-            answer = self._client.bulk(operations=cast("Any", lines), filter_path=_ANSWER)
-            refused |= {first + place: reason for place, reason in _judged(answer["items"])}
+            answer = self._client.bulk(operations=cast("Any", lines), filter_path=bulk_answers.ASKED)
+            refused |= {first + place: reason for place, reason in bulk_answers.refused(answer["items"])}
         misplaced = placed.filter(pl.col(REFUSAL).is_not_null()).select(*SOURCE_POSITION, FAULT, REFUSAL)
         return pl.concat([misplaced, refusals(good, refused)])
 
@@ -119,22 +115,6 @@ def _requests(lines: Sequence[bytes]) -> Iterator[tuple[int, Sequence[bytes]]]:
     for first, end in pairwise([*starts, len(lines)]):
         if first < end:
             yield first // 2, lines[first:end]
-
-
-def _judged(items: Sequence[dict[str, Any]]) -> Iterator[tuple[int, Reason]]:
-    """Place and reason of each refused document. Raises StoreBusy when the engine put some off.
-
-    The whole batch is written again then: what is there already answers that it is, so only those put off have effect.
-    """
-    answers = [next(iter(item.values())) for item in items]
-    busy = sum(answer["status"] in _BUSY for answer in answers)
-    if busy:
-        raise StoreBusy(f"Elasticsearch put off {busy} of {len(answers)} documents of a batch; it is written again.")
-    for place, answer in enumerate(answers):
-        if answer["status"] not in _DONE:
-            # The engine's own sentence quotes the value that it refuses.
-            kind = answer.get("error", {}).get("type", "no reason given")
-            yield place, (Fault.REFUSED_BY_STORE, f"Elasticsearch refuses it: {kind} (status {answer['status']})")
 
 
 def _frame(sources: Sequence[dict[str, Any]]) -> pl.DataFrame:
