@@ -41,11 +41,17 @@ class Topic:
         yield from self.between(0, starts.get(0, 0), self.end)
 
 
-def worked(topic: Topic, upto: int | None = None, records: int = 3) -> MemoryStorage:
-    """The lake after the worker read the topic up to an offset."""
+def lake_worker(records: int) -> tuple[MemoryStorage, LakeHandler]:
+    """An empty lake and its worker at the start of the topic."""
     storage = MemoryStorage()
     worker = LakeHandler(storage, lambda _: None, lambda _: 0, Flush(records), lambda: NOW)
     worker.start([PART])
+    return storage, worker
+
+
+def worked(topic: Topic, upto: int | None = None, records: int = 3) -> MemoryStorage:
+    """The lake after the worker read the topic up to an offset."""
+    storage, worker = lake_worker(records)
     for part in topic.between(0, 0, topic.end if upto is None else upto):
         worker.handle(part)
     worker.drain([PART])
@@ -98,6 +104,30 @@ def test_a_store_made_again_is_the_store_that_followed_the_stream(
         done = rebuild_store(made, lake, "", origin, lambda _: None)
         assert (done.events, done.refused) == (len(events), 0)
         assert held.stored == kept.stored
+
+
+@pytest.mark.row("S10")
+def test_what_the_lake_commits_during_a_rebuild_is_read_from_the_topic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lost: a store made again beside a running worker lacks what that worker held at the start."""
+    topic = Topic([event(f"txn_{n}") for n in range(12)])
+    storage, worker = lake_worker(records=100)
+    half = topic.end // 2
+    for part in topic.between(0, 0, half):
+        worker.handle(part)
+    worker.drain([PART])
+    for part in topic.between(0, half, topic.end):
+        worker.handle(part)
+    monkeypatch.setattr("payments_platform.streaming.rebuild.frames", topic.frames)
+    made, held = store()
+    before = committed(storage)
+
+    def progress(_: int) -> None:
+        worker.drain([PART])
+
+    done = rebuild_store(made, storage, "", "lake", progress)
+    assert committed(storage)[-1].end > before[-1].end
+    assert done.events == 12
+    assert sorted(held.stored) == sorted(f"txn_{n}" for n in range(12))
 
 
 @pytest.mark.row("S10")

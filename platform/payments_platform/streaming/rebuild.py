@@ -56,11 +56,12 @@ def rebuild_store(sink: Sink, storage: Storage, servers: str, origin: Origin, pr
 
 def _events(storage: Storage, servers: str, origin: Origin) -> Iterator[tuple[pl.DataFrame, int]]:
     """Events in frames that a sink takes at once, each with the number of messages beside it that are none."""
-    ends: Mapping[int, int] = {}
+    ends: dict[int, int] = {}
     if origin == "lake":
         for segment in segments.segments(storage, _TOPIC):
             yield from ((part, 0) for part in _of_segment(storage, segment).iter_slices(_AT_ONCE))
-        ends = segments.ends(storage, _TOPIC)
+            # Not asked anew at the end: what a running worker commits meanwhile was not replayed from its segment.
+            ends[segment.partition] = segment.end
     for messages in frames(servers, _TOPIC, ends):
         for part in messages.iter_slices(_AT_ONCE):
             events, unreadable = decode(part)
