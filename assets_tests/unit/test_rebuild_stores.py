@@ -19,6 +19,7 @@ from payments_platform.lake.segments import Segment
 from payments_platform.streaming.rebuild import Origin, rebuild_store
 from payments_platform.streaming.rebuild_lake import LakeRebuild, Remade
 from payments_platform.streaming.sinks.lake import Flush, LakeHandler
+from payments_platform.streaming.sinks.lake_topic import TopicMadeAnew
 from payments_platform.streaming.sinks.mongodb import MongoSink
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
 
@@ -53,7 +54,7 @@ class Topic:
 def lake_worker(records: int) -> tuple[MemoryStorage, LakeHandler]:
     """An empty lake and its worker at the start of the topic."""
     storage = MemoryStorage()
-    worker = LakeHandler(storage, lambda _: None, lambda _: 0, Flush(records), lambda: NOW)
+    worker = LakeHandler(storage, lambda _: None, lambda _: (0, 1_000), Flush(records), lambda: NOW)
     worker.start([PART])
     return storage, worker
 
@@ -77,7 +78,7 @@ def rows(storage: MemoryStorage) -> pl.DataFrame:
 
 
 def mended(storage: MemoryStorage, topic: Topic) -> Remade:
-    rebuild = LakeRebuild(storage, topic.between, lambda _: topic.oldest, 3, lambda: NOW)
+    rebuild = LakeRebuild(storage, topic.between, lambda _: (topic.oldest, topic.end), 3, lambda: NOW)
     return rebuild.run({0: max(topic.end - 1, 0)}, lambda _: None)
 
 
@@ -240,3 +241,13 @@ def test_a_hole_is_not_said_to_be_filled_where_the_broker_removed_messages_meanw
     assert mended(storage, topic).made == 1
     made = committed(storage)[1]
     assert (made.start > before[1].start, made.end, made.rows) == (True, before[1].end, before[1].rows - 1)
+
+
+@pytest.mark.row("S10")
+def test_the_lake_is_not_mended_from_a_topic_that_was_made_anew() -> None:
+    """Lost: its segments, replaced by other messages that have their offsets."""
+    storage = worked(Topic([event(f"txn_{n}") for n in range(12)]))
+    before = dict(storage.files)
+    with pytest.raises(TopicMadeAnew):
+        mended(storage, Topic([event(f"txn_new_{n}") for n in range(6)]))
+    assert before.items() <= storage.files.items()

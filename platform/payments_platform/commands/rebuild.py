@@ -83,10 +83,10 @@ def _rebuild_lake(settings: "Settings") -> None:
     committed = {it.partition: it.committed for it in lags_of(admin(servers), [LAKE])}
     messages = partial(reading.between, servers, ANALYTICS_TRANSACTIONS)
 
-    def oldest(partition: int) -> int:
-        return reading.held(servers, ANALYTICS_TRANSACTIONS)[partition][0]
+    def kept(partition: int) -> tuple[int, int]:
+        return reading.held(servers, ANALYTICS_TRANSACTIONS).get(partition, (0, 0))
 
-    again = LakeRebuild(LocalStorage(settings.lake_root), messages, oldest, settings.flush_records)
+    again = LakeRebuild(LocalStorage(settings.lake_root), messages, kept, settings.flush_records)
     with counting("offsets") as advance:
         done = again.run(committed, advance)
     say(f"Segments: {done.kept:,} right, {done.replaced:,} written again, {done.made:,} that were missing.")

@@ -19,10 +19,12 @@ from payments_platform.lake.storage import ANY, Storage
 from payments_platform.streaming.events import decode
 from payments_platform.streaming.sinks.handler import Clock, now
 from payments_platform.streaming.sinks.lake import first_hour, rows_of, written
+from payments_platform.streaming.sinks.lake_topic import require_same_topic
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
 
 Messages = Callable[[int, int, int], Iterator[pl.DataFrame]]
 """The messages of a partition with offsets in ``[start, end)``."""
+Kept = Callable[[int], tuple[int, int]]
 Progress = Callable[[int], None]
 _TOPIC: Final = ANALYTICS_TRANSACTIONS
 _NO_ROWS: Final = pl.DataFrame(schema=RAW_TRANSACTIONS_STREAM.schema)
@@ -58,21 +60,21 @@ class LakeRebuild:
     ``committed``, where the running worker stands, is touched; below it, a hole between segments is filled.
     """
 
-    def __init__(
-        self, storage: Storage, messages: Messages, oldest: Callable[[int], int], records: int, clock: Clock = now
-    ) -> None:
-        """``oldest`` asks the broker for the first offset of a partition that it still has.
+    def __init__(self, storage: Storage, messages: Messages, kept: Kept, records: int, clock: Clock = now) -> None:
+        """``kept`` asks the broker for the first offset of a partition that it still has, and for the next to come.
 
         A hole is filled by segments of ``records`` messages at most.
         """
-        self._storage, self._messages, self._oldest = storage, messages, oldest
+        self._storage, self._messages, self._ask = storage, messages, kept
         self._records, self._clock = records, clock
         self._kept = self._replaced = self._made = self._left = 0
 
     def run(self, committed: Mapping[int, int], progress: Progress) -> Remade:
-        """``committed`` is where the worker stands in each partition."""
+        """``committed`` is where the worker stands in each partition. Raises TopicMadeAnew, with nothing changed."""
+        for partition, end in segments.ends(self._storage, _TOPIC).items():
+            require_same_topic(self._storage, (_TOPIC, partition), end, self._ask(partition)[1])
         for partition, end in sorted(committed.items()):
-            for span in self._spans(partition, self._oldest(partition), end):
+            for span in self._spans(partition, self._ask(partition)[0], end):
                 if span.segment is None:
                     self._fill(partition, span)
                 else:
@@ -110,7 +112,7 @@ class LakeRebuild:
     def _poorer(self, partition: int, old: Segment, rows: int, is_intact: bool) -> str | None:
         """Why the messages read just now may be less than what the segment holds; None when they are not."""
         # Asked after reading: the broker may have removed messages since the rebuild began.
-        if (oldest := self._oldest(partition)) > old.start:
+        if (oldest := self._ask(partition)[0]) > old.start:
             return f"the broker has removed messages before offset {oldest} meanwhile"
         if not rows:
             return "the broker has no event of these offsets"
@@ -132,7 +134,7 @@ class LakeRebuild:
     def _cut(self, partition: int, start: int, end: int, rows: pl.DataFrame) -> tuple[int, pl.DataFrame]:
         """Commit the first segment of the rows; return where the next one starts, and its rows."""
         run = first_hour(rows.head(self._records))
-        if self._oldest(partition) > start:
+        if self._ask(partition)[0] > start:
             # What the broker removed before it was read stays a hole that shows.
             start = int(run["topic_offset"][0])
         reached = end if run.height == rows.height else int(rows["topic_offset"][run.height])
