@@ -1,6 +1,6 @@
 """`payments rebuild`: a store made again.
 
-Belongs here: options, questions, progress. Does not: how a store is made again (streaming/rebuild.py, streaming/rebuild_lake.py).
+Belongs here: options, questions, progress. Does not: how it is made again (streaming/rebuild.py, rebuild_lake.py).
 """
 
 from contextlib import closing
