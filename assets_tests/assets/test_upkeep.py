@@ -72,7 +72,7 @@ def test_rows_without_a_partition_fail_the_job_and_the_lake_is_swept_all_the_sam
 def test_segments_of_the_stream_go_after_their_days(tmp_path: Path) -> None:
     """The last of a partition stays, however old: its worker starts there."""
     storage, place = LocalStorage(tmp_path), (ANALYTICS_TRANSACTIONS, 0)
-    worker = LakeHandler(storage, lambda _: None, lambda _: 0, Flush(1))
+    worker = LakeHandler(storage, lambda _: None, lambda _: (0, 1_000), Flush(1))
     worker.start([place])
     now = datetime.now(UTC)
     for offset, age in enumerate((100, 91, 1, 0)):

@@ -44,7 +44,7 @@ def test_a_full_lake_pauses_leaves_nothing_half_written_and_goes_on_where_it_was
     root = tmp_path / "lake"
     with disk_of(root, kilobytes):
         storage = LocalStorage(root)
-        lake = LakeHandler(storage, lambda _: None, lambda _: 0, Flush(50, timedelta(hours=1)), lambda: NOW)
+        lake = LakeHandler(storage, lambda _: None, lambda _: (0, 1_000), Flush(50, timedelta(hours=1)), lambda: NOW)
         lake.start([PART])
         full, number = fill(lake)
         assert classify(full) == "transient"

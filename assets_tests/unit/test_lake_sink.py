@@ -16,7 +16,10 @@ from payments_platform.lake import segments
 from payments_platform.lake.segments import Segment
 from payments_platform.lake.storage import Storage
 from payments_platform.lake.upkeep import sweep
+from payments_platform.operations.errors import verdict
 from payments_platform.streaming.sinks.lake import Flush, LakeHandler
+from payments_platform.streaming.sinks.lake_topic import MADE_ANEW, TopicMadeAnew
+from payments_platform.streaming.windows import following
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
 
 PART = (ANALYTICS_TRANSACTIONS, 0)
@@ -33,10 +36,15 @@ class Clock:
 
 
 def handler(
-    storage: Storage, clock: Clock, refused: list[pl.DataFrame] | None = None, oldest: int = 0, records: int = 10
+    storage: Storage,
+    clock: Clock,
+    refused: list[pl.DataFrame] | None = None,
+    oldest: int = 0,
+    records: int = 10,
+    high: int = 1_000,
 ) -> LakeHandler:
     letters: list[pl.DataFrame] = [] if refused is None else refused
-    return LakeHandler(storage, letters.append, lambda _: oldest, Flush(records), clock)
+    return LakeHandler(storage, letters.append, lambda _: (oldest, high), Flush(records), clock)
 
 
 def topic(count: int, at: Callable[[int], datetime] = lambda n: NOW + timedelta(seconds=n)) -> list[pl.DataFrame]:
@@ -153,10 +161,9 @@ def test_what_is_no_event_is_refused_once_and_its_place_is_covered() -> None:
     worker = handler(storage, Clock(), refused)
     worker.start([PART])
     bad = messages([event("txn_1")], 1).with_columns(value=pl.lit(b"{"))
-    worker.handle(pl.concat([messages([event("txn_0")], 0), bad, messages([event("txn_2")], 2), bad]))
-    worker.handle(bad)
+    worker.handle(pl.concat([messages([event("txn_0")], 0), bad, messages([event("txn_2")], 2)]))
     assert worker.drain([PART]) == {PART: 3}
-    assert sum(part.height for part in refused) == 2
+    assert sum(part.height for part in refused) == 1
     assert [(it.start, it.end, it.rows) for it in committed(storage)] == [(0, 3, 2)]
 
 
@@ -171,6 +178,90 @@ def test_what_the_broker_no_longer_has_is_a_hole_that_shows(caplog: pytest.LogCa
     assert "1 to 50" in caplog.text
     late.handle(messages([event("txn_1")], 50))
     assert [(it.start, it.end) for it in committed(storage)] == [(0, 1), (50, 51)]
+
+
+def ten_segments() -> MemoryStorage:
+    storage = MemoryStorage()
+    worker = handler(storage, Clock(), records=1)
+    worker.start([PART])
+    for part in topic(10):
+        worker.handle(part)
+    return storage
+
+
+@pytest.mark.row("S5")
+def test_a_topic_that_ends_before_the_lake_is_refused_also_once_it_has_grown() -> None:
+    """Taken as it is, every message below the lake's end would be left out without a word."""
+    storage = ten_segments()
+    end = committed(storage)[-1].end
+    with pytest.raises(TopicMadeAnew) as told:
+        handler(storage, Clock(), high=end - 1).start([PART])
+    assert verdict(told.value).error_class == "permanent"
+    assert f"{ANALYTICS_TRANSACTIONS}[0]: the lake ends at offset {end}, the topic at {end - 1}" in str(told.value)
+    with pytest.raises(TopicMadeAnew, match=f"the topic at {end - 1}"):
+        handler(storage, Clock(), high=end + 1).start([PART])
+    later = datetime.now(UTC) + timedelta(days=2)
+    assert sweep(storage, older_than=timedelta(days=1), now=later) == []
+
+
+@pytest.mark.row("S5")
+def test_a_topic_that_ends_where_the_lake_does_is_the_same_topic() -> None:
+    storage = ten_segments()
+    end = committed(storage)[-1].end
+    assert handler(storage, Clock(), high=end).start([PART]) == {PART: end}
+
+
+@pytest.mark.row("S5")
+def test_a_topic_made_anew_under_a_worker_stops_it_and_what_it_held_is_kept() -> None:
+    """What a worker holds of a topic that is gone, nobody else has."""
+    storage, log = MemoryStorage(), topic(5)
+    worker = handler(storage, Clock(), records=100)
+    worker.start([PART])
+    for part in log:
+        worker.handle(part)
+    with pytest.raises(TopicMadeAnew, match="went back to 1"):
+        worker.handle(messages([event("txn_new")], 1))
+    assert rows(storage)["topic_offset"].to_list() == [part["offset"][0] for part in log]
+    with pytest.raises(TopicMadeAnew):
+        handler(storage, Clock()).start([PART])
+
+
+@pytest.mark.row("S5")
+def test_a_batch_that_failed_half_way_may_come_again() -> None:
+    """It is not a topic made anew: its messages were not handled yet."""
+    storage, refused, log = MemoryStorage(), list[pl.DataFrame](), topic(3)
+
+    def refuse(bad: pl.DataFrame) -> None:
+        refused.append(bad)
+        if len(refused) == 1:
+            raise ConnectionError
+
+    worker = LakeHandler(storage, refuse, lambda _: (0, 3), Flush(2), Clock())
+    worker.start([PART])
+    with pytest.raises(ConnectionError):
+        worker.handle(pl.concat(log))
+    worker.handle(pl.concat(log))
+    worker.drain([PART])
+    assert rows(storage).height == 3
+
+
+@pytest.mark.row("S5")
+def test_once_the_old_segments_are_moved_away_the_new_topic_is_read_whole() -> None:
+    """The way out that the error tells of; the windows go on with the number that follows."""
+    storage = ten_segments()
+    (window,) = following(storage, 0, NOW)
+    with pytest.raises(TopicMadeAnew, match="raw/transactions_stream out of the lake"):
+        handler(storage, Clock(), high=2).start([PART])
+    assert storage.read(MADE_ANEW)
+    for file in list(storage.list("raw/transactions_stream")):
+        storage.remove(file.path)
+    worker = handler(storage, Clock(), high=2, records=1)
+    assert worker.start([PART]) == {PART: 0}
+    worker.handle(messages([event("txn_new"), event("txn_newer")], 0))
+    assert rows(storage)["transaction_id"].to_list() == ["txn_new", "txn_newer"]
+    (after,) = following(storage, window.number, NOW)
+    assert (after.number, after.breaks) == (window.number + 1, ())
+    assert after.ranges == {f"{ANALYTICS_TRANSACTIONS}-0": (0, 2)}
 
 
 @pytest.mark.row("G5")

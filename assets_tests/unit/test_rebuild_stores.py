@@ -16,8 +16,10 @@ from assets_tests.fakes.storage import MemoryStorage
 from payments_platform.contracts.streams import RAW_TRANSACTIONS_STREAM
 from payments_platform.lake import segments
 from payments_platform.lake.segments import Segment
-from payments_platform.streaming.rebuild import LakeRebuild, Origin, Remade, rebuild_store
+from payments_platform.streaming.rebuild import Origin, rebuild_store
+from payments_platform.streaming.rebuild_lake import LakeRebuild, Remade
 from payments_platform.streaming.sinks.lake import Flush, LakeHandler
+from payments_platform.streaming.sinks.lake_topic import TopicMadeAnew
 from payments_platform.streaming.sinks.mongodb import MongoSink
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
 
@@ -32,20 +34,34 @@ class Topic:
         self.messages = pl.concat([messages([]), *spread])
         self.oldest = oldest
         self.end = max(self.messages["offset"].to_list(), default=0) + 2
+        self.removed_at: dict[int, int] = {}
 
     def between(self, partition: int, start: int, end: int) -> Iterator[pl.DataFrame]:
+        """``removed_at``: when a read from an offset begins, the broker has just removed all before another."""
+        self.oldest = self.removed_at.get(start, self.oldest)
         held = self.messages.filter(pl.col("offset").is_between(max(start, self.oldest), end - 1))
         yield from held.iter_slices(2)
+
+    def spoil(self, *offsets: int) -> None:
+        """What stands there is no event any more."""
+        bad = pl.col("offset").is_in(offsets)
+        self.messages = self.messages.with_columns(value=pl.when(bad).then(pl.lit(b"{")).otherwise("value"))
 
     def frames(self, _: str, topic: str, starts: dict[int, int]) -> Iterator[pl.DataFrame]:
         yield from self.between(0, starts.get(0, 0), self.end)
 
 
+def lake_worker(records: int) -> tuple[MemoryStorage, LakeHandler]:
+    """An empty lake and its worker at the start of the topic."""
+    storage = MemoryStorage()
+    worker = LakeHandler(storage, lambda _: None, lambda _: (0, 1_000), Flush(records), lambda: NOW)
+    worker.start([PART])
+    return storage, worker
+
+
 def worked(topic: Topic, upto: int | None = None, records: int = 3) -> MemoryStorage:
     """The lake after the worker read the topic up to an offset."""
-    storage = MemoryStorage()
-    worker = LakeHandler(storage, lambda _: None, lambda _: 0, Flush(records), lambda: NOW)
-    worker.start([PART])
+    storage, worker = lake_worker(records)
     for part in topic.between(0, 0, topic.end if upto is None else upto):
         worker.handle(part)
     worker.drain([PART])
@@ -61,10 +77,13 @@ def rows(storage: MemoryStorage) -> pl.DataFrame:
     return storage.scan(files, RAW_TRANSACTIONS_STREAM.schema).collect().sort("topic_offset")
 
 
+def mended(storage: MemoryStorage, topic: Topic) -> Remade:
+    rebuild = LakeRebuild(storage, topic.between, lambda _: (topic.oldest, topic.end), 3, lambda: NOW)
+    return rebuild.run({0: max(topic.end - 1, 0)}, lambda _: None)
+
+
 def again(storage: MemoryStorage, topic: Topic) -> Remade:
-    done = LakeRebuild(storage, topic.between, 3, lambda: NOW).run(
-        {0: topic.oldest}, {0: max(topic.end - 1, 0)}, lambda _: None
-    )
+    done = mended(storage, topic)
     joined = committed(storage)
     assert [(a.end, b.start) for a, b in pairwise(joined) if a.end != b.start] == []
     named = {it.file for it in joined}
@@ -101,10 +120,33 @@ def test_a_store_made_again_is_the_store_that_followed_the_stream(
 
 
 @pytest.mark.row("S10")
+def test_what_the_lake_commits_during_a_rebuild_is_read_from_the_topic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lost: a store made again beside a running worker lacks what that worker held at the start."""
+    topic = Topic([event(f"txn_{n}") for n in range(12)])
+    storage, worker = lake_worker(records=100)
+    half = topic.end // 2
+    for part in topic.between(0, 0, half):
+        worker.handle(part)
+    worker.drain([PART])
+    for part in topic.between(0, half, topic.end):
+        worker.handle(part)
+    monkeypatch.setattr("payments_platform.streaming.rebuild.frames", topic.frames)
+    made, held = store()
+    before = committed(storage)
+
+    def progress(_: int) -> None:
+        worker.drain([PART])
+
+    done = rebuild_store(made, storage, "", "lake", progress)
+    assert committed(storage)[-1].end > before[-1].end
+    assert done.events == 12
+    assert sorted(held.stored) == sorted(f"txn_{n}" for n in range(12))
+
+
+@pytest.mark.row("S10")
 def test_what_is_refused_again_is_counted_and_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     topic = Topic([event("txn_1"), event("txn_2"), event("txn_3")])
-    bad = topic.messages["offset"] == 1
-    topic.messages = topic.messages.with_columns(value=pl.when(bad).then(pl.lit(b"{")).otherwise("value"))
+    topic.spoil(1)
     monkeypatch.setattr("payments_platform.streaming.rebuild.frames", topic.frames)
     sink, held = store()
     held.refusing = {"txn_3": 2}
@@ -155,3 +197,57 @@ def test_segments_older_than_the_topic_stay_as_they_are() -> None:
     done = again(storage, topic)
     assert done.kept < len(committed(storage))
     assert rows(storage).equals(whole)
+
+
+@pytest.mark.row("S10")
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_a_segment_stays_when_the_broker_removes_its_messages_during_the_rebuild(
+    is_damaged: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Lost: messages that nobody else has, replaced by the few that the broker still had."""
+    topic = Topic([event(f"txn_{n}") for n in range(12)])
+    storage = worked(topic)
+    before = committed(storage)
+    if is_damaged:
+        with storage.writing(before[1].file) as target:
+            rows(storage).head(before[1].rows + 1).write_parquet(target)
+    topic.removed_at = {before[1].start: before[1].start + 1}
+    done = mended(storage, topic)
+    assert done == Remade(len(before) - 1, 0, 0, left=1)
+    assert committed(storage) == before
+    assert before[1].path in caplog.text
+
+
+@pytest.mark.row("S10")
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_intact_segment_is_not_replaced_by_one_with_fewer_rows(count: int) -> None:
+    """Also not when nothing of it can be read as an event any more."""
+    topic = Topic([event(f"txn_{n}") for n in range(12)])
+    storage = worked(topic)
+    before, whole = committed(storage), rows(storage)
+    topic.spoil(*topic.messages["offset"].head(count))
+    assert again(storage, topic) == Remade(len(before) - 1, 0, 0, left=1)
+    assert rows(storage).equals(whole)
+
+
+@pytest.mark.row("S10")
+def test_a_hole_is_not_said_to_be_filled_where_the_broker_removed_messages_meanwhile() -> None:
+    topic = Topic([event(f"txn_{n}") for n in range(12)])
+    storage = worked(topic)
+    before = committed(storage)
+    storage.remove(before[1].path)
+    storage.remove(before[1].file)
+    topic.removed_at = {before[1].start: before[1].start + 1}
+    assert mended(storage, topic).made == 1
+    made = committed(storage)[1]
+    assert (made.start > before[1].start, made.end, made.rows) == (True, before[1].end, before[1].rows - 1)
+
+
+@pytest.mark.row("S10")
+def test_the_lake_is_not_mended_from_a_topic_that_was_made_anew() -> None:
+    """Lost: its segments, replaced by other messages that have their offsets."""
+    storage = worked(Topic([event(f"txn_{n}") for n in range(12)]))
+    before = dict(storage.files)
+    with pytest.raises(TopicMadeAnew):
+        mended(storage, Topic([event(f"txn_new_{n}") for n in range(6)]))
+    assert before.items() <= storage.files.items()

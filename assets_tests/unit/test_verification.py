@@ -69,7 +69,7 @@ class Stores:
         self.topic = list(events)
         self.mongodb = MongoSink(cast("Any", self.collection))
         self.search = ElasticsearchSink(cast("Any", self.engine), lambda: NOW)
-        worker = LakeHandler(self.storage, lambda _: None, lambda _: 0, Flush(1))
+        worker = LakeHandler(self.storage, lambda _: None, lambda _: (0, 1_000), Flush(1))
         worker.start([(ANALYTICS_TRANSACTIONS, 0)])
         for sink in (self.mongodb, self.search):
             sink.prepare()

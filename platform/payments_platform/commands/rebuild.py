@@ -1,6 +1,6 @@
 """`payments rebuild`: a store made again.
 
-Belongs here: options, questions, progress. Does not: how a store is made again (streaming/rebuild.py).
+Belongs here: options, questions, progress. Does not: how it is made again (streaming/rebuild.py, rebuild_lake.py).
 """
 
 from contextlib import closing
@@ -74,16 +74,21 @@ def _rebuild_lake(settings: "Settings") -> None:
     from payments_platform.lake.storage import LocalStorage
     from payments_platform.streaming import reading
     from payments_platform.streaming.lag import lags_of
-    from payments_platform.streaming.rebuild import LakeRebuild
+    from payments_platform.streaming.rebuild_lake import LakeRebuild
     from payments_platform.streaming.sinks.jobs import LAKE
     from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
 
     servers = settings.kafka_servers()
-    oldest = {number: low for number, (low, _) in reading.held(servers, ANALYTICS_TRANSACTIONS).items()}
     committed = {it.partition: it.committed for it in lags_of(servers, [LAKE])}
     messages = partial(reading.between, servers, ANALYTICS_TRANSACTIONS)
-    again = LakeRebuild(LocalStorage(settings.lake_root), messages, settings.flush_records)
+
+    def kept(partition: int) -> tuple[int, int]:
+        return reading.held(servers, ANALYTICS_TRANSACTIONS).get(partition, (0, 0))
+
+    again = LakeRebuild(LocalStorage(settings.lake_root), messages, kept, settings.flush_records)
     with counting("offsets") as advance:
-        done = again.run(oldest, committed, advance)
+        done = again.run(committed, advance)
     say(f"Segments: {done.kept:,} right, {done.replaced:,} written again, {done.made:,} that were missing.")
+    if done.left:
+        say(f"{done.left:,} stay as they are: the topic has less of them than the lake, as the lines above say.")
     say("Next: payments verify")

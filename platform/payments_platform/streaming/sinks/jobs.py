@@ -55,7 +55,7 @@ def lake(setting: Setting) -> Job:
     settings = setting.settings
     flush = Flush(settings.flush_records, timedelta(seconds=settings.flush_seconds))
     storage = LocalStorage(settings.lake_root)
-    return _job(lambda source: LakeHandler(storage, _refuse(setting, LAKE), _oldest(source), flush))
+    return _job(lambda source: LakeHandler(storage, _refuse(setting, LAKE), _kept(source), flush))
 
 
 def _job(handler: Callable[[KafkaSource], Handler]) -> Job:
@@ -66,13 +66,13 @@ def _refuse(setting: Setting, consumer: str) -> Refuse:
     return to_dead_letters(kafka.producer(setting.settings.kafka_servers()), consumer, setting.metrics)
 
 
-def _oldest(source: KafkaSource) -> Callable[[Partition], int]:
-    """Ask the broker for the first offset of a partition that it still has."""
+def _kept(source: KafkaSource) -> Callable[[Partition], tuple[int, int]]:
+    """Ask the broker for the first offset of a partition that it still has, and for the next that readers come to."""
 
-    def oldest(partition: Partition) -> int:
+    def kept(partition: Partition) -> tuple[int, int]:
         from confluent_kafka import TopicPartition
 
-        low, _ = source.consumer.get_watermark_offsets(TopicPartition(*partition), timeout=_BROKER_SECONDS)
-        return int(low)
+        low, high = source.consumer.get_watermark_offsets(TopicPartition(*partition), timeout=_BROKER_SECONDS)
+        return int(low), int(high)
 
-    return oldest
+    return kept

@@ -28,6 +28,7 @@ from payments_platform.streaming.events import decode
 from payments_platform.streaming.handler import Handler
 from payments_platform.streaming.positions import Partition, Positions, ends
 from payments_platform.streaming.sinks.handler import Clock, Refuse, now
+from payments_platform.streaming.sinks.lake_topic import made_anew, require_same_topic
 
 _log = logging.getLogger(__name__)
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -44,10 +45,14 @@ class Flush:
 
 @dataclass
 class _Gathered:
-    """What a worker holds of one partition: messages of ``[start, end)``, not durable yet."""
+    """What a worker holds of one partition: messages of ``[start, end)``, not durable yet.
+
+    ``read``: where the messages that it got and handled end.
+    """
 
     start: int
     end: int
+    read: int
     since: datetime | None = None
     events: list[pl.DataFrame] = field(default_factory=list)
 
@@ -74,12 +79,12 @@ class LakeHandler(Handler):
         self,
         storage: Storage,
         refuse: Refuse,
-        oldest: Callable[[Partition], int],
+        kept: Callable[[Partition], tuple[int, int]],
         flush: Flush | None = None,
         clock: Clock = now,
     ) -> None:
-        """``oldest`` asks the broker for the first offset of a partition that it still has."""
-        self._storage, self._refuse, self._oldest = storage, refuse, oldest
+        """``kept`` asks the broker for the first offset of a partition that it still has, and for the next to come."""
+        self._storage, self._refuse, self._kept = storage, refuse, kept
         self._flush, self._clock = flush or Flush(), clock
         self._held: dict[Partition, _Gathered] = {}
 
@@ -87,15 +92,17 @@ class LakeHandler(Handler):
         by_topic = {topic: segments.ends(self._storage, topic) for topic in {topic for topic, _ in partitions}}
         starts: Positions = {}
         for topic, number in partitions:
-            oldest, end = self._oldest((topic, number)), by_topic[topic].get(number)
+            (oldest, high), end = self._kept((topic, number)), by_topic[topic].get(number)
+            require_same_topic(self._storage, (topic, number), end or 0, high)
             if end is not None and oldest > end:
                 # Said by the segments too: they do not join there, and a check of them fails.
                 _log.error("%s[%d]: offsets %d to %d are no longer at the broker", topic, number, end, oldest)
-            starts[topic, number] = max(oldest, end or 0)
-            self._held[topic, number] = _Gathered(starts[topic, number], end=starts[topic, number])
+            start = starts[topic, number] = max(oldest, end or 0)
+            self._held[topic, number] = _Gathered(start, end=start, read=start)
         return starts
 
     def handle(self, messages: pl.DataFrame) -> Positions:
+        self._require_forward(messages)
         new = self._beyond_held(messages)
         events, refused = decode(new)
         self._refuse(refused)
@@ -106,7 +113,10 @@ class LakeHandler(Handler):
             held.since, held.end = held.since or now, end
             if partition in by_partition:
                 held.events.append(rows_of(by_partition[partition]))
-        return self._written(lambda held: held.rows >= self._flush.records)
+        durable = self._written(lambda held: held.rows >= self._flush.records)
+        for partition, end in ends(messages).items():
+            self._held[partition].read = end
+        return durable
 
     def tick(self) -> Positions:
         due = self._clock() - self._flush.age
@@ -118,6 +128,17 @@ class LakeHandler(Handler):
     def forget(self, partitions: Collection[Partition]) -> None:
         for partition in partitions:
             self._held.pop(partition, None)
+
+    def _require_forward(self, messages: pl.DataFrame) -> None:
+        """A partition's offsets come once and in order; a topic made anew under a worker begins again before them.
+
+        What is held is the old topic's then, and nobody else has it: it becomes segments first.
+        """
+        for topic, number, first in messages.group_by("topic", "partition").agg(pl.col("offset").min()).iter_rows():
+            read = self._held[topic, number].read
+            if first < read:
+                self._written(lambda _: True)
+                raise made_anew(self._storage, (topic, number), f"read up to offset {read}, it went back to {first}")
 
     def _beyond_held(self, messages: pl.DataFrame) -> pl.DataFrame:
         """The messages that are not held yet: a call that failed half-way comes again with all of them.
