@@ -12,10 +12,14 @@ from typing import Final, cast
 import pytest
 
 from assets_tests.faults.stream_checker import Verdict, settled
-from assets_tests.faults.stream_layer import STORES, SpeedLayer, running
+from assets_tests.faults.stream_layer import STORES, SpeedLayer, running, until_true
 from assets_tests.faults.stream_run import PAYMENTS, Pressure
+from assets_tests.integration.test_poisoned_messages import CLASSES, poison
+from payments_platform.clients import kafka
 from payments_platform.contracts.streams import LARGEST_CHANGE
 from payments_platform.local import sites
+from payments_platform.streaming.dead_letter_ledger import read_ledger
+from payments_platform.streaming.dead_letter_replay import waiting
 from payments_platform.streaming.reading import read_whole
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS, OPS_METRICS, dead_letters, topic
 
@@ -211,3 +215,29 @@ def test_a_change_beyond_the_largest_stops_capture_says_so_and_passes_once_the_l
     command(layer, "capture", "apply", PAYMENTS_LARGEST_CHANGE_MIB="16")
     assert_whole(layer)
     assert any("larger than" in reason for reason in reasons(layer))
+
+
+@pytest.mark.row("S8", "E3", "X17")
+def test_ten_thousand_poisoned_changes_beside_payments_all_end_and_no_store_differs(layer: SpeedLayer) -> None:
+    """The processor's own input. After it the topic holds what was never committed, so it comes last of all."""
+    classes, count = len(CLASSES), 10_000
+    before = waiting_letters(layer)
+    writer = kafka.producer(layer.settings.kafka_servers())
+    with Pressure(layer.settings, 40, 11) as pressure:
+        for number in range(count):
+            key, value = poison(CLASSES[number % classes], number)
+            writer.produce(_PAYMENTS, key=key, value=value)
+            if number % 100 == 99:
+                writer.poll(0)
+                time.sleep(0.2)
+        assert writer.flush(30) == 0
+    assert pressure.transactions > 0
+    assert_whole(layer, (ANALYTICS_TRANSACTIONS, *STORES))
+    until_true(lambda: waiting_letters(layer) == before + count, f"not all of {count} are letters")
+    command(layer, "dlq", "discard", "--all", "--why", "poisoned by a rehearsal")
+    assert waiting_letters(layer) == 0
+
+
+def waiting_letters(layer: SpeedLayer) -> int:
+    """Letters of payments' changes that nobody has decided about."""
+    return waiting(read_ledger(layer.settings.kafka_servers(), [dead_letters(_PAYMENTS)])).height
