@@ -87,10 +87,14 @@ def test_workers_wait_for_a_broker_that_is_away_say_so_and_go_on(layer: SpeedLay
     before = {name: supervisor.states()[name].pid for name in workers}
     sizes = {name: layer.home.log_of(name).stat().st_size for name in workers}
     with Pressure(layer.settings, 20, 4):
+        # A store that is away too: its sink is paused when its group loses it, and must not stay so.
+        supervisor.stop(["mongodb"])
+        time.sleep(5)
         supervisor.stop(["kafka"])
         time.sleep(20)
         supervisor.start("kafka")
         time.sleep(5)
+        supervisor.start("mongodb")
     assert {name: supervisor.states()[name].pid for name in workers} == before
     for name in workers:
         said = layer.home.log_of(name).read_text()[sizes[name] :]

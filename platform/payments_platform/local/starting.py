@@ -73,7 +73,7 @@ class _Awaited:
         state = self.supervisor.states().get(self.service.name)
         if state is None or state.failed:
             return True
-        if state.word == "BACKOFF":
+        if state.waits:
             self.crashed = self.crashed or time.monotonic()
         return self.crashed is not None and time.monotonic() - self.crashed > _CRASH_SECONDS
 
@@ -84,7 +84,11 @@ class _Awaited:
 
 def _start(site: Site, supervisor: Supervisor, service: Service, say: Say) -> None:
     changed = service.prepare(site)
-    running = service.name in (states := supervisor.states()) and states[service.name].runs
+    state = supervisor.states().get(service.name)
+    running = state is not None and state.runs
+    if state is not None and state.waits:
+        # Its pause may have grown to minutes.
+        supervisor.stop([service.name])
     if running and changed:
         say(f"restarting {service.name}: its configuration changed")
         supervisor.stop([service.name])

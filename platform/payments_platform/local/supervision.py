@@ -46,6 +46,11 @@ class State:
         return self.word in {"STARTING", "RUNNING"}
 
     @property
+    def waits(self) -> bool:
+        """Whether it could not start and is tried again later."""
+        return self.word == "BACKOFF"
+
+    @property
     def failed(self) -> bool:
         return self.word in {"FATAL", "UNKNOWN"}
 
@@ -206,7 +211,8 @@ def program_section(name: str, program: Program, run: Path, log: Path) -> str:
         "autostart": "false",  # `up` starts them in order
         "autorestart": "true",
         "startsecs": "1",
-        "startretries": "5",  # 15 seconds: time for the last sessions of a killed server to end
+        # With pauses that grow by a second: what cannot start on a full disk starts by itself once there is room.
+        "startretries": "1000",
         "stopsignal": program.stop_signal,
         "stopwaitsecs": program.stop_seconds,
         "killasgroup": "true",

@@ -90,9 +90,16 @@ class KafkaSource:
         self._paused = self._is_closing = False
 
     def open(self, listener: Listener) -> None:
-        def revoke(consumer: "Consumer", partitions: "list[TopicPartition]") -> None:  # noqa: ARG001 - the client's call
+        # A partition that is taken away while it is paused, and comes back, would deliver nothing for ever, resumed or
+        # not: it is resumed before it goes.
+        def revoke(consumer: "Consumer", partitions: "list[TopicPartition]") -> None:
             if not self._is_closing:
                 listener.revoked(_names(partitions))
+                consumer.resume(partitions)
+
+        def lose(consumer: "Consumer", partitions: "list[TopicPartition]") -> None:
+            listener.lost(_names(partitions))
+            consumer.resume(partitions)
 
         def assign(consumer: "Consumer", partitions: "list[TopicPartition]") -> None:
             starts = listener.assigned(_names(partitions))
@@ -106,7 +113,7 @@ class KafkaSource:
             self._topics,
             on_assign=assign,
             on_revoke=revoke,
-            on_lost=lambda _, partitions: listener.lost(_names(partitions)),
+            on_lost=lose,
         )
 
     def poll(self, pace: Pace) -> pl.DataFrame:

@@ -43,10 +43,23 @@ public final class WireServer {
             } catch (InvocationTargetException thrown) {
                 throw thrown.getCause();
             } finally {
-                if (method.getName().startsWith("handle") && !store.isClosed()) {
-                    store.commit();
+                if (method.getName().startsWith("handle")) {
+                    commit(store);
                 }
             }
         });
+    }
+
+    /** A store that cannot write (the disk is full) closes itself, and could be opened again by another process alone. */
+    private static void commit(MVStore store) {
+        try {
+            if (!store.isClosed()) {
+                store.commit();
+            }
+        } finally {
+            if (store.isClosed()) {
+                Runtime.getRuntime().halt(1);
+            }
+        }
     }
 }
