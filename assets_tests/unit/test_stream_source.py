@@ -78,7 +78,7 @@ class Taken:
 @pytest.mark.row("S7", "S10", "E1")
 @pytest.mark.parametrize("away", ["on_revoke", "on_lost"])
 def test_a_partition_that_is_taken_from_a_paused_worker_is_resumed_before_it_goes(away: str) -> None:
-    """librdkafka delivers nothing of one that comes back otherwise: sinks stood still for ever and looked well."""
+    """Librdkafka delivers nothing of one that comes back otherwise: sinks stood still for ever and looked well."""
     consumer, listener = Taken(), MagicMock()
     listener.assigned.return_value = {}
     source = KafkaSource(cast("Any", consumer), [TOPIC])
