@@ -5,10 +5,10 @@ telling (watch.py). Pure: the same facts give the same findings.
 """
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
-from payments_platform.streaming.capture.facts import Ahead, CaptureFacts, Finding, Severity, SlotFacts
+from payments_platform.streaming.capture.facts import CaptureFacts, Finding, Severity, SlotFacts
 from payments_platform.streaming.capture.timeline import PARTED
 
 # Down for longer pages somebody; until then the supervision restarts it.
@@ -18,7 +18,7 @@ RETAINED_WARNING, RETAINED_CRITICAL = 0.35, 0.50
 FULL_IN_CRITICAL: Final = timedelta(hours=1)
 # A running connector confirms what it has stored, but the broker shows what is stored only once it has marked the
 # transaction, which on a machine out of processor time took seconds.
-UNSEEN_AT_MOST: Final = timedelta(seconds=30)
+UNSEEN_AT_MOST: Final = timedelta(seconds=60)
 DELAY_WARNING, DELAY_CRITICAL = timedelta(seconds=10), timedelta(seconds=60)
 SNAPSHOT_WARNING: Final = timedelta(minutes=30)
 
@@ -95,7 +95,7 @@ def _position(facts: CaptureFacts) -> Iterator[Finding]:
             f" the slot was moved past changes that were not captured. {_REPAIR}",
             {"after": facts.before_gap.beat_at.isoformat()},
         )  # fmt: skip
-    elif slot is not None and offset is not None and facts.ahead is not None and _is_gap(facts.ahead, slot, facts.at):
+    elif offset is not None and facts.ahead is not None and _is_gap(facts):
         yield Finding(
             GAP, "critical",
             f"The slot is {facts.ahead.confirmed_lsn - offset:,} bytes ahead of the stored position: it was advanced or"
@@ -104,9 +104,14 @@ def _position(facts: CaptureFacts) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _is_gap(ahead: Ahead, slot: SlotFacts, at: datetime) -> bool:
-    """Nobody but its reader can move a slot that is being read; what was skipped before shows in the heartbeats too."""
-    return not slot.is_active or at - ahead.since >= UNSEEN_AT_MOST
+def _is_gap(facts: CaptureFacts) -> bool:
+    """A slot that is ahead while nobody reads has been moved; a reader's own, also one that reconnects, is waited for.
+
+    What was skipped before shows in the heartbeats too.
+    """
+    if facts.ahead is None:
+        return False
+    return facts.connector != "RUNNING" or facts.at - facts.ahead.since >= UNSEEN_AT_MOST
 
 
 def _log(facts: CaptureFacts) -> Iterator[Finding]:
