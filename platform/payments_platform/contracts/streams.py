@@ -137,7 +137,8 @@ DATASETS: Final = (CHANGES, EVENTS, RAW_TRANSACTIONS_STREAM)
 # that says so, until the setting is raised. What follows from a change has room for its own part, and what would be
 # larger becomes a dead letter.
 LARGEST_CHANGE: Final = 8 * 2**20
-LARGEST_MESSAGE: Final = LARGEST_CHANGE + 2**20
+ROOM_BESIDE: Final = 2**20
+LARGEST_MESSAGE: Final = LARGEST_CHANGE + ROOM_BESIDE
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from payments_platform.lake import segments
 from payments_platform.lake.segments import Segment
 from payments_platform.lake.storage import ANY, Storage
 from payments_platform.streaming.events import decode
+from payments_platform.streaming.rebuild import Progress
 from payments_platform.streaming.sinks.handler import Clock, now
 from payments_platform.streaming.sinks.lake import first_hour, rows_of, written
 from payments_platform.streaming.sinks.lake_topic import require_same_topic
@@ -25,7 +26,6 @@ from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
 Messages = Callable[[int, int, int], Iterator[pl.DataFrame]]
 """The messages of a partition with offsets in ``[start, end)``."""
 Kept = Callable[[int], tuple[int, int]]
-Progress = Callable[[int], None]
 _TOPIC: Final = ANALYTICS_TRANSACTIONS
 _NO_ROWS: Final = pl.DataFrame(schema=RAW_TRANSACTIONS_STREAM.schema)
 _log = logging.getLogger(__name__)

@@ -37,21 +37,12 @@ class CodeServer:
 
     def program(self, site: Site) -> Program:
         dagster = str(Path(sys.executable).parent / "dagster")
+        start = (sys.executable, "-m", with_child.__name__, dagster, "code-server", "start")
         module = ("-m", "payments_platform.definitions", "--location-name", LOCATION)
         listen = ("-h", site.host, "-p", str(site.ports[self.name]))
         patience = ("--startup-timeout", str(_TTL_SECONDS), "--heartbeat-ttl", str(_TTL_SECONDS))
         return Program(
-            command=(
-                sys.executable,
-                "-m",
-                with_child.__name__,
-                dagster,
-                "code-server",
-                "start",
-                *module,
-                *listen,
-                *patience,
-            ),
+            command=(*start, *module, *listen, *patience),
             environment=environment(site),
             directory=site.home.dagster,
             stop_seconds=10,

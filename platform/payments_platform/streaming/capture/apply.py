@@ -7,7 +7,7 @@ Belongs here: the order of making things, and when to refuse. Does not: closing 
 from dataclasses import dataclass, field, replace
 
 from payments_platform.clients.kafka import admin
-from payments_platform.contracts.streams import CHANGE_TOPICS, TOPICS, TopicSpec
+from payments_platform.contracts.streams import CHANGE_TOPICS, ROOM_BESIDE, TOPICS, TopicSpec
 from payments_platform.streaming.capture import snapshots
 from payments_platform.streaming.capture.connector import CONNECTOR, CONNECTOR_CLASS
 from payments_platform.streaming.capture.control import (
@@ -95,7 +95,7 @@ def finish(capture: Capture) -> dict[str, int]:
 
 def topics_of(capture: Capture) -> list[TopicSpec]:
     """The topics, those of changes with room for the largest that is captured here."""
-    largest = capture.largest_change + 2**20
+    largest = capture.largest_change + ROOM_BESIDE
     return [replace(spec, largest_message=largest) if spec in CHANGE_TOPICS else spec for spec in TOPICS]
 
 

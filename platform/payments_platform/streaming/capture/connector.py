@@ -87,7 +87,8 @@ def _reading(source: Source, tables: Sequence[str]) -> dict[str, str]:
         "max.queue.size": "16384",
         "max.queue.size.in.bytes": "67108864",
         "producer.override.max.request.size": str(source.largest_change),
-        "producer.override.buffer.memory": str(max(4 * LARGEST_CHANGE, 2 * source.largest_change)),
+        # Room for two of the largest, and never less than the producer has by itself.
+        "producer.override.buffer.memory": str(max(32 * 2**20, 2 * source.largest_change)),
     }
 
 

@@ -5,7 +5,7 @@ telling (watch.py). Pure: the same facts give the same findings.
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from payments_platform.streaming.capture.facts import CaptureFacts, Finding, Severity, SlotFacts
@@ -95,7 +95,7 @@ def _position(facts: CaptureFacts) -> Iterator[Finding]:
             f" the slot was moved past changes that were not captured. {_REPAIR}",
             {"after": facts.before_gap.beat_at.isoformat()},
         )  # fmt: skip
-    elif offset is not None and facts.ahead is not None and _is_gap(facts):
+    elif offset is not None and facts.ahead is not None and _is_gap(facts, facts.ahead.since):
         yield Finding(
             GAP, "critical",
             f"The slot is {facts.ahead.confirmed_lsn - offset:,} bytes ahead of the stored position: it was advanced or"
@@ -104,14 +104,12 @@ def _position(facts: CaptureFacts) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _is_gap(facts: CaptureFacts) -> bool:
+def _is_gap(facts: CaptureFacts, since: datetime) -> bool:
     """A slot that is ahead while nobody reads has been moved; a reader's own, also one that reconnects, is waited for.
 
     What was skipped before shows in the heartbeats too.
     """
-    if facts.ahead is None:
-        return False
-    return facts.connector != "RUNNING" or facts.at - facts.ahead.since >= UNSEEN_AT_MOST
+    return facts.connector != "RUNNING" or facts.at - since >= UNSEEN_AT_MOST
 
 
 def _log(facts: CaptureFacts) -> Iterator[Finding]:
