@@ -88,6 +88,17 @@ def test_a_value_that_no_producer_takes_is_named_by_its_place(stream_stack: Stac
     assert (small["value"], small["left_out_bytes"]) == (b"small", 0)
 
 
+@pytest.mark.row("S8", "O9")
+def test_a_value_that_is_left_out_leaves_its_payment_and_version(stream_stack: Stack, topic: str) -> None:
+    servers = stream_stack.settings.kafka_servers()
+    change = b'{"op":"c","after":{"transaction_id":"txn_1","version":3,"description":"' + b"x" * KEPT_BYTES + b'"}}'
+    writer = DeadLetterWriter(kafka.producer(servers), "processor")
+    writer.bury(refused(topic, change, b"x" * (KEPT_BYTES + 1)), failed_at=AT)
+    writer.settle()
+    told = read(servers, topic).select("value", "left_out_payment", "left_out_version")
+    assert told.rows() == [(None, "txn_1", 3), (None, None, None)]
+
+
 @pytest.mark.row("S8")
 def test_a_letter_that_the_broker_does_not_take_raises(stream_stack: Stack) -> None:
     """Its offset would be given up, and the message would be nowhere."""

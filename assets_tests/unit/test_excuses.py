@@ -11,7 +11,8 @@ from payments_platform.contracts.dead_letters import ENDS as END_STATES
 from payments_platform.contracts.dead_letters import LetterState
 from payments_platform.streaming.dead_letter_ledger import ENDS
 from payments_platform.streaming.dead_letters import LETTERS
-from payments_platform.streaming.excuses import REFUSED, _version, excused, once, replayed, standing
+from payments_platform.streaming.excuses import REFUSED, excused, once, replayed, standing
+from payments_platform.streaming.message_version import version_of
 from payments_platform.streaming.sinks.lake import rows_of
 from payments_platform.streaming.verification import VERSION
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
@@ -109,7 +110,11 @@ def test_a_message_written_again_is_kept_when_it_says_something_else_or_the_firs
         (b"{", None),
         (b"[1]", None),
         (b'{"op":"u"}', None),
+        (b'{"transaction_id":"t","version":2147483647}', ("t", 2147483647)),
+        (b'{"transaction_id":"t","version":2147483648}', None),
+        (b'{"transaction_id":"t","version":1e30}', None),
+        (b'{"transaction_id":"t","version":0}', None),
     ],
 )
 def test_a_dead_letter_names_the_version_it_holds(value: bytes, wanted: tuple[str, int] | None) -> None:
-    assert _version(value) == wanted
+    assert version_of(value) == wanted

@@ -13,6 +13,7 @@ import polars as pl
 from payments_platform.contracts.dead_letters import Fault
 from payments_platform.contracts.streams import LARGEST_CHANGE
 from payments_platform.streaming.events import REFUSAL
+from payments_platform.streaming.message_version import version_of
 from payments_platform.streaming.ndjson import NO_OBJECT
 from payments_platform.vocabulary import dead_letters
 
@@ -26,6 +27,8 @@ KEPT_BYTES: Final = LARGEST_CHANGE
 # A message that was written again names the letter it comes from; for people who look at the topic.
 REPLAY_OF: Final = "replay.of"
 _LEFT_OUT: Final = "left_out_bytes"
+# The payment and version that a value told which stayed behind, so that nobody looks for them in a store.
+LEFT_OUT_VERSION: Final = ("left_out_payment", "left_out_version")
 
 LETTERS: Final = pl.Schema(
     {
@@ -39,6 +42,7 @@ LETTERS: Final = pl.Schema(
         "attempt": pl.Int32(),
         "failed_at": pl.Datetime("us", "UTC"),
         _LEFT_OUT: pl.Int64(),
+        **dict(zip(LEFT_OUT_VERSION, (pl.String(), pl.Int32()), strict=True)),
         "letter_topic": pl.String(),
         "letter_partition": pl.Int32(),
         "letter_offset": pl.Int64(),
@@ -67,7 +71,7 @@ class DeadLetterWriter:
             value, size = message["value"], len(message["value"] or b"") + len(message["key"] or b"")
             headers = _headers(message, self._consumer, failed_at, attempt)
             if size > KEPT_BYTES:
-                value, headers = None, {**headers, _LEFT_OUT: str(size)}
+                value, headers = None, {**headers, _LEFT_OUT: str(size), **_version(value)}
             self._produce(dead_letters(message["topic"]), message["key"], value, headers)
         return refused.height
 
@@ -123,6 +127,11 @@ def _headers(message: dict[str, Any], consumer: str, failed_at: datetime, attemp
     }
 
 
+def _version(value: bytes | None) -> dict[str, str]:
+    told = version_of(value or b"")
+    return dict(zip(LEFT_OUT_VERSION, map(str, told), strict=True)) if told else {}
+
+
 def letters(messages: "Sequence[Message]") -> pl.DataFrame:
     """Messages of ``.dlq`` topics as letters, in the order given.
 
@@ -147,7 +156,7 @@ def _letter(message: "Message") -> dict[str, Any]:
 
 
 def _told(headers: dict[str, str]) -> dict[str, Any]:
-    fault = headers["class"]
+    fault, (payment, version) = headers["class"], LEFT_OUT_VERSION
     return {
         "consumer": headers["consumer"],
         "source_topic": headers["source.topic"],
@@ -159,6 +168,8 @@ def _told(headers: dict[str, str]) -> dict[str, Any]:
         "attempt": int(headers["attempt"]),
         "failed_at": datetime.fromisoformat(headers["failed_at"]),
         _LEFT_OUT: int(headers.get(_LEFT_OUT, "0")),
+        payment: headers.get(payment),
+        version: int(headers[version]) if version in headers else None,
     }
 
 

@@ -1,17 +1,17 @@
 """What dead letters excuse: versions that a store need not have, messages that a topic has again after a replay.
 
-Belongs here: which states and which consumers excuse, reading a letter's version. Does not: letters and their ends
+Belongs here: which states and which consumers excuse. Does not: letters and their ends
 (dead_letters.py, dead_letter_ledger.py), what a store owes (verification.py).
 """
 
 from typing import Final
 
-import orjson
 import polars as pl
 
 from payments_platform.contracts.dead_letters import LETTER_ID, LetterState
 from payments_platform.streaming.dead_letter_ledger import STATE, ends
-from payments_platform.streaming.dead_letters import letters
+from payments_platform.streaming.dead_letters import LEFT_OUT_VERSION, letters
+from payments_platform.streaming.message_version import version_of
 from payments_platform.streaming.reading import read_whole
 from payments_platform.streaming.verification import VERSION
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS, STATE_DEAD_LETTERS, dead_letters, topic
@@ -35,11 +35,12 @@ def read_excuses(servers: str) -> tuple[pl.DataFrame, pl.DataFrame]:
 def standing(found: pl.DataFrame, ended: pl.DataFrame) -> pl.DataFrame:
     """Payment, version and consumer (``REFUSED``) of the letters whose message was not written again, each once.
 
-    A letter whose value says neither payment nor version excuses nothing, nor does one that its topic has removed.
+    A letter that says neither payment nor version excuses nothing, nor does one that its topic has removed.
     """
     written_again = ended.filter(pl.col(STATE).is_in(_WRITTEN_AGAIN))
-    waiting = found.join(written_again, on=LETTER_ID, how="anti").filter(pl.col("value").is_not_null())
-    versions = [_version(value) or (None, None) for value in waiting["value"]]
+    waiting = found.join(written_again, on=LETTER_ID, how="anti")
+    told = waiting.select("value", *LEFT_OUT_VERSION).iter_rows()
+    versions = [left_out if value is None else version_of(value) or (None, None) for value, *left_out in told]
     named = pl.DataFrame(versions, schema=VERSION, orient="row").with_columns(waiting[CONSUMER])
     return named.drop_nulls().unique()
 
@@ -64,13 +65,3 @@ def once(rows: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
 def excused(refused: pl.DataFrame, *consumers: str) -> pl.DataFrame:
     """The versions (``VERSION``) that one of these consumers refused."""
     return refused.filter(pl.col(CONSUMER).is_in(consumers)).select(VERSION.names()).unique()
-
-
-def _version(value: bytes) -> tuple[str, int] | None:
-    """Payment and version of a change message or an event; a delete is one version after the row it removed."""
-    try:
-        told = orjson.loads(value)
-        row = told.get("after") or told.get("before") or told
-        return str(row["transaction_id"]), int(row["version"]) + (told.get("op") == "d" and "before" in told)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
