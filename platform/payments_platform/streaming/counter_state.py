@@ -56,9 +56,11 @@ def totals(counters: pl.DataFrame) -> Outgoing:
 
 def state(counters: pl.DataFrame, touched: pl.DataFrame, checkpoints: Mapping[int, Checkpoint]) -> list[Outgoing]:
     """The pieces that hold a ``touched`` counter, whole; a piece without an open counter is deleted."""
-    open_pieces = dict(_pieced(counters).partition_by(_PIECE, as_dict=True).items())
+    pieces = _pieced(touched).select(_PIECE).unique()
+    still_open = _pieced(counters).join(pieces, on=_PIECE, how="semi")
+    open_pieces = still_open.partition_by(_PIECE, as_dict=True)
     messages: dict[int, list[tuple[str, str | None]]] = {partition: [] for partition in checkpoints}
-    for piece in _pieced(touched).select(_PIECE).unique().iter_rows():
+    for piece in pieces.iter_rows():
         partition, counted, minute, name = piece
         key = _json({"counted": counted, "minute_at": minute.strftime(_TIME), "piece": name})
         rows = open_pieces.get(piece)

@@ -4,9 +4,10 @@ Belongs here: committed offsets beside the ends of partitions. Does not: what a 
 (metrics.py), showing it (commands/stream.py).
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from payments_platform.clients import kafka
@@ -14,7 +15,7 @@ from payments_platform.streaming.positions import Partition
 
 if TYPE_CHECKING:
     from confluent_kafka import TopicPartition
-    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.admin import AdminClient, OffsetSpec
 
 _SECONDS = 10.0
 
@@ -33,6 +34,25 @@ class GroupLag:
     def lag(self) -> int:
         """Offsets not committed yet; transaction markers count, for nobody can tell them from messages here."""
         return max(self.end - self.committed, 0)
+
+
+def overdue_of(
+    servers: str, lags: Collection[GroupLag], held: Mapping[str, timedelta], now: datetime
+) -> list[GroupLag]:
+    """The same, for each group in ``held`` up to the first message that it may still hold: one that came so lately.
+
+    A sink that collects messages before it writes them has not fallen behind while it collects. Raises KafkaException.
+    """
+    from confluent_kafka.admin import OffsetSpec
+
+    ends: dict[tuple[str, Partition], int] = {}
+    for group, time in held.items():
+        places = [(it.topic, it.partition) for it in lags if it.group == group]
+        since = OffsetSpec.for_timestamp(int((now - time).timestamp() * 1000))
+        offsets = _offsets(kafka.admin(servers), places, since)
+        # Where nothing came since, there is no such message.
+        ends |= {(group, place): offset for place, offset in offsets.items() if offset >= 0}
+    return [replace(it, end=ends.get((it.group, (it.topic, it.partition)), it.end)) for it in lags]
 
 
 def lags_of(servers: str, groups: Collection[str]) -> list[GroupLag]:
@@ -64,12 +84,16 @@ def _committed(servers: str, group: str, places: "list[TopicPartition]") -> Iter
 
 def ends_of(client: "AdminClient", partitions: Collection[Partition]) -> dict[Partition, int]:
     """The end of each partition, messages of open transactions included. Raises KafkaException."""
-    from confluent_kafka import TopicPartition
     from confluent_kafka.admin import OffsetSpec
+
+    return _offsets(client, partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+
+
+def _offsets(client: "AdminClient", partitions: Collection[Partition], spec: "OffsetSpec") -> dict[Partition, int]:
+    from confluent_kafka import TopicPartition
 
     if not partitions:
         return {}
-    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-    asked = {TopicPartition(topic, number): latest for topic, number in set(partitions)}
+    asked = {TopicPartition(topic, number): spec for topic, number in set(partitions)}
     answers = client.list_offsets(asked, request_timeout=_SECONDS).items()
     return {(place.topic, place.partition): answer.result().offset for place, answer in answers}

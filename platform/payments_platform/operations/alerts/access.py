@@ -94,18 +94,24 @@ def stream_sources(settings: Settings) -> dict[SourceName, Source]:
         servers = settings.kafka_servers()
     except SettingMissing:
         return {}
-    found: dict[SourceName, Source] = {"lag": lambda _: of_lag(_lags(servers)), "dead_letters": _letters(servers)}
+    found: dict[SourceName, Source] = {
+        "lag": lambda now: of_lag(_lags(servers, settings.flush_seconds, now)),
+        "dead_letters": _letters(servers),
+    }
     state = settings.home.joinpath(*CAPTURE_STATE)
     if state.exists() or settings.environment in {"staging", "production"}:
         found["capture"] = lambda now: read_capture(state, now)
     return found
 
 
-def _lags(servers: str) -> "list[GroupLag]":
-    from payments_platform.streaming.lag import lags_of
+def _lags(servers: str, flush_seconds: int, now: datetime) -> "list[GroupLag]":
+    """What each worker should have written by now: the lake's may hold a message for its time and a minute."""
+    from payments_platform.streaming.lag import lags_of, overdue_of
+    from payments_platform.streaming.sinks.jobs import LAKE
     from payments_platform.streaming.workers import WORKERS
 
-    return lags_of(servers, list(WORKERS))
+    held = {LAKE: timedelta(seconds=flush_seconds) + timedelta(minutes=1)}
+    return overdue_of(servers, lags_of(servers, list(WORKERS)), held, now)
 
 
 @cache
