@@ -24,6 +24,8 @@ from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS, topic
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 _WORKERS = ("processor", "sink-mongodb", "sink-elasticsearch", "sink-lake")
 _SETTLE = 120.0
+# What is left over from an hour at 320 a second is more than a slow machine works off in two minutes.
+_SETTLE_ALL = 900.0
 
 
 @pytest.fixture(scope="module")
@@ -37,15 +39,17 @@ def say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
-def killed_under_load(layer: SpeedLayer, kills: Sequence[Kill], tps: float, folder: Path) -> Report:
+def killed_under_load(
+    layer: SpeedLayer, kills: Sequence[Kill], tps: float, folder: Path, settle: float = _SETTLE
+) -> Report:
     """Do the kills of a plan under traffic, and judge everything once it has arrived."""
     say(f"{SEED_VARIABLE}={SEED}: {len(kills)} kills at {tps:g} transactions/s")
     bulk = Bulk(layer.environment, folder)
     with Pressure(layer.settings, tps, SEED) as pressure:
         killed = carry_out(layer.home, list(kills), bulk, say)
     say("all that was killed serves again")
-    verdicts = [*settled(layer.settings, _SETTLE), *layer.stores(_SETTLE)]
-    verdicts.append(stream_windows.settled(layer.settings, _SETTLE))
+    verdicts = [*settled(layer.settings, settle), *layer.stores(settle)]
+    verdicts.append(stream_windows.settled(layer.settings, settle))
     return Report(SEED, killed, verdicts, pressure.transactions, pressure.rate, bulk.done, bulk.failed)
 
 
@@ -81,7 +85,7 @@ def test_all_kills_under_traffic_and_bulk_loads_lose_nothing(
     layer: SpeedLayer, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     rounds = int(os.environ.get(ROUNDS_VARIABLE) or ROUNDS)
-    report = killed_under_load(layer, plan(SEED, rounds), 320, tmp_path)
+    report = killed_under_load(layer, plan(SEED, rounds), 320, tmp_path, _SETTLE_ALL)
     report.publish(request.config)
     assert report.rate >= 300
     assert report.bulk_done > 0 or rounds == 1
