@@ -53,8 +53,8 @@ final class BsonDatabase extends H2Database {
 
     @Override
     protected Index<Object> openOrCreateUniqueIndex(String collection, String name, List<IndexKey> keys, boolean sparse) {
-        store.openMap(getFullCollectionNamespace(collection) + INDEX + name, new MVMap.Builder<KeyValue, Object>().keyType(new Keys()));
-        return super.openOrCreateUniqueIndex(collection, name, keys, sparse);
+        String map = getFullCollectionNamespace(collection) + INDEX + name;
+        return new RangeIndex(store.openMap(map, new MVMap.Builder<KeyValue, Object>().keyType(new Keys())), name, keys, sparse);
     }
 
     @Override

@@ -20,7 +20,7 @@ from payments_platform.local.service import NotReady, Program, Site
 
 _BUNDLE, _COMPILER = "mongodb", "ecj"
 _MAIN = "WireServer"
-_SOURCES = tuple(Path(__file__).with_name(f"{name}.java") for name in (_MAIN, "BsonDatabase"))
+_SOURCES = tuple(Path(__file__).with_name(f"{name}.java") for name in (_MAIN, "BsonDatabase", "RangeIndex"))
 _HEAP_MB = 768
 _SECONDS = 5
 
