@@ -148,6 +148,28 @@ def family_of(pids: Iterable[int]) -> list[psutil.Process]:
     return [it for pid in pids for it in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))]
 
 
+@pytest.mark.parametrize(
+    "wanted, found",
+    [
+        ({"$gte": "b", "$lt": "d"}, ["b", "c"]),
+        ({"$gte": "c"}, ["c", "d"]),
+        ({"$lt": "c"}, ["a", "b"]),
+        ({"$not": {"$gte": "b"}}, [5, 7.5, None, True, "a"]),
+        ({"$in": ["a", 5, "z"]}, [5, "a"]),
+    ],
+)
+def test_the_emulator_finds_a_range_of_texts_and_no_other_id(
+    stream_stack: Stack, wanted: dict[str, object], found: list[object]
+) -> None:
+    """By its index: it read the whole collection for each, and verification of a million documents timed out."""
+    with documents(stream_stack.settings) as client:
+        probe = client["payments"]["range_probe"]
+        probe.drop()
+        probe.insert_many([{"_id": it} for it in ("d", True, "b", 7.5, "a", None, 5, "c")])
+        assert sorted(map(repr, (it["_id"] for it in probe.find({"_id": wanted})))) == sorted(map(repr, found))
+        probe.drop()
+
+
 def documents(settings: Settings) -> MongoClient[dict[str, object]]:
     return MongoClient(settings.mongodb_uri().get_secret_value(), serverSelectionTimeoutMS=20_000)
 
