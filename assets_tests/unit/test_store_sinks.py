@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import polars as pl
 import pytest
 from bson import BSON
+from elasticsearch import ApiError
 from pymongo.errors import BulkWriteError, OperationFailure, ServerSelectionTimeoutError
 
 from assets_tests.fakes.documents import MemoryCollection
@@ -308,6 +310,32 @@ def test_a_full_disk_is_waited_for(status: int, block: str) -> None:
     with pytest.raises(StoreBusy, match=r"1 of 1 documents of a batch \(cluster_block_exception\)") as busy:
         sink.write(frame([event("txn_1")]))
     assert classify(busy.value) == "transient"
+
+
+@pytest.mark.row("E1")
+@pytest.mark.parametrize("refusals, waited", [(2, [0.5, 1.0]), (7, None)])
+def test_a_full_memory_is_waited_for_by_who_reads(
+    monkeypatch: pytest.MonkeyPatch, refusals: int, waited: list[float] | None
+) -> None:
+    """Verification of a million documents ended where the engine's heap was full for a moment."""
+    sink, held = engine()
+    sink.write(frame([event("txn_1")]))
+    slept: list[float] = []
+    monkeypatch.setattr("payments_platform.streaming.sinks.elasticsearch.time.sleep", slept.append)
+    answer, full = held.search, iter(range(refusals))
+
+    def search(**request: Any) -> Any:  # noqa: ANN401 - as the client has them
+        if next(full, None) is not None:
+            raise ApiError("circuit_breaking_exception", cast("Any", SimpleNamespace(status=429)), None)
+        return answer(**request)
+
+    monkeypatch.setattr(held, "search", search)
+    if waited is None:
+        with pytest.raises(ApiError):
+            sink.read(Span())
+    else:
+        assert sink.read(Span())["transaction_id"].to_list() == ["txn_1"]
+        assert slept == waited
 
 
 @pytest.mark.row("S4")

@@ -4,6 +4,7 @@ Belongs here: talking to the search engine. Does not: mapping, names and documen
 (bulk_answers.py), the loop (handler.py).
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
 # A request holds at most so much: Elasticsearch takes 100 MB at once, and holds it in memory while it works.
 _REQUEST_BYTES: Final = 8 * 2**20
-_PAGE: Final = 5_000
+_PAGE: Final = 1_000
+# A server whose memory is full refuses what it is asked, for as long as a collection of garbage takes.
+_FULL: Final = 429
+_WAITS: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 _KEEP_ALIVE: Final = "1m"
 # Nothing but these may come into being by being written to: a misspelt name would be an index without a mapping.
 _AUTO_CREATED: Final = f"+{search.PATTERN},-*"
@@ -84,10 +88,7 @@ class ElasticsearchSink:
         view, after = opened["id"], None
         try:
             while True:
-                page = self._client.search(
-                    query=query, pit={"id": view, "keep_alive": _KEEP_ALIVE}, size=_PAGE, track_total_hits=False,
-                    sort=[{"transaction_id": "asc"}, {"_shard_doc": "asc"}], search_after=after,
-                )  # fmt: skip
+                page = self._page(query, view, after)
                 hits, view = page["hits"]["hits"], page["pit_id"]
                 yield from hits
                 if len(hits) < _PAGE:
@@ -95,6 +96,22 @@ class ElasticsearchSink:
                 after = hits[-1]["sort"]
         finally:
             self._client.close_point_in_time(id=view)
+
+    def _page(self, query: dict[str, Any], view: str, after: Any) -> Any:  # noqa: ANN401 - as the client has them
+        """A page of a view. A server that is full for a moment is asked again; raises ApiError after half a minute."""
+        from elasticsearch import ApiError
+
+        waits = iter(_WAITS)
+        while True:
+            try:
+                return self._client.search(
+                    query=query, pit={"id": view, "keep_alive": _KEEP_ALIVE}, size=_PAGE, track_total_hits=False,
+                    sort=[{"transaction_id": "asc"}, {"_shard_doc": "asc"}], search_after=after,
+                )  # fmt: skip
+            except ApiError as error:
+                if error.status_code != _FULL or (seconds := next(waits, None)) is None:
+                    raise
+            time.sleep(seconds)
 
 
 def _query(wanted: Wanted) -> dict[str, Any]:
