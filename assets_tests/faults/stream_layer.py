@@ -87,7 +87,7 @@ class SpeedLayer:
         """What `payments verify` lists: store, kind, payment, version."""
         command = [PAYMENTS, "verify", "--format", "json", "--settle", str(settle)]
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
-        assert done.returncode in {0, DIFFERS}, done.stderr
+        assert done.returncode in {0, DIFFERS}, f"{done.returncode}: {done.stderr}"
         schema = {
             STORE: pl.String,
             KIND: pl.String,
