@@ -1,9 +1,11 @@
 """Verification finds each kind of fault in each store, names it, and is quiet about what is right."""
 
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, ClassVar, cast
 
 import polars as pl
 import pytest
@@ -13,11 +15,13 @@ from assets_tests.fakes.documents import MemoryCollection
 from assets_tests.fakes.events import NOW, Event, deleted, event, frame, messages
 from assets_tests.fakes.search import MemoryElasticsearch
 from assets_tests.fakes.storage import MemoryStorage
+from assets_tests.fakes.topic import SilentTopic
 from payments_platform.contracts.payments import RAW_TRANSACTIONS
 from payments_platform.contracts.streams import PARTIAL, RAW_TRANSACTIONS_STREAM
 from payments_platform.lake import segments
 from payments_platform.streaming.comparison import KINDS, Kind
 from payments_platform.streaming.excuses import REFUSED, excused
+from payments_platform.streaming.owed import LakeRows
 from payments_platform.streaming.sinks.elasticsearch import ElasticsearchSink
 from payments_platform.streaming.sinks.lake import Flush, LakeHandler, rows_of
 from payments_platform.streaming.sinks.mongodb import MongoSink
@@ -61,8 +65,16 @@ class FakeSource:
         return rows.filter(held & pl.col("transaction_id").is_in(changed)).select(RAW_TRANSACTIONS.names)
 
 
+@pytest.fixture(autouse=True)
+def copies(tmp_path: Path) -> None:
+    """Where the copies of a test's lake lie."""
+    Stores.copies = tmp_path
+
+
 class Stores:
     """All stores, each filled from the same events, and ways to spoil them."""
+
+    copies: ClassVar[Path]
 
     def __init__(self, events: list[Event]) -> None:
         self.collection, self.engine, self.storage = MemoryCollection(), MemoryElasticsearch(), MemoryStorage()
@@ -82,13 +94,12 @@ class Stores:
             View("mongodb", has_versions=False, rows=self.mongodb.read, is_owed=kept),
             View("mongodb states", has_versions=True, rows=self.mongodb.states, is_owed=kept),
             View("elasticsearch", has_versions=False, rows=self.search.read, is_owed=kept),
-            View("lake", has_versions=True, rows=self._lake, is_owed=always),
+            View("lake", has_versions=True, rows=self._lake().rows, is_owed=always),
             View(ANALYTICS_TRANSACTIONS, has_versions=True, rows=self._topic, is_owed=always),
         ]
 
-    def _lake(self, wanted: Wanted) -> pl.DataFrame:
-        files = [segment.file for segment in segments.segments(self.storage, ANALYTICS_TRANSACTIONS)]
-        return _asked(self.storage.scan(files, RAW_TRANSACTIONS_STREAM.schema).collect(), wanted)
+    def _lake(self) -> LakeRows:
+        return LakeRows(self.storage, Path(tempfile.mkdtemp(dir=self.copies)), SilentTopic(), timedelta())
 
     def _topic(self, wanted: Wanted) -> pl.DataFrame:
         return _asked(rows_of(frame(self.topic)), wanted)

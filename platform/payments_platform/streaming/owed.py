@@ -20,6 +20,7 @@ from payments_platform.streaming.positions import ends
 from payments_platform.streaming.reading import frames
 from payments_platform.streaming.sinks.lake import rows_of
 from payments_platform.streaming.sinks.protocol import Span, Wanted
+from payments_platform.streaming.sorted_copy import SortedCopy
 from payments_platform.streaming.truth import committed_versions
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
 
@@ -27,6 +28,7 @@ _ID: Final = "transaction_id"
 _HISTORY: Final = "oltp.transactions_history"
 # A store may hold the documents of a whole range in memory while it answers: MongoDB's emulator does.
 _PAYMENTS_AT_ONCE: Final = 20_000
+_SEGMENTS_AT_ONCE: Final = 20
 # What a worker may hold beyond its setting: the batch in its hands, and the time to write it.
 _WRITING: Final = timedelta(seconds=30)
 
@@ -67,32 +69,29 @@ def _quoted(text: str) -> str:
 
 
 class TopicRows:
-    """A copy of analytics.transactions in files, so that a topic larger than memory can be asked by ranges of ids."""
+    """A copy of analytics.transactions, so that a topic larger than memory can be asked by ranges of ids."""
 
     def __init__(self, servers: str, folder: Path) -> None:
-        self._servers, self._folder = servers, folder
+        self._servers = servers
+        self._copy = SortedCopy(folder, RAW_TRANSACTIONS_STREAM.schema)
         self._ends: dict[int, int] = {}
-        self._files: list[Path] = []
 
     def refresh(self) -> None:
         """Copy what has come since."""
         for messages in frames(self._servers, ANALYTICS_TRANSACTIONS, self._ends):
-            path = self._folder / f"{len(self._files):06}.parquet"
-            rows_of(decode(messages)[0]).write_parquet(path, compression="snappy")
-            self._files.append(path)
+            self._copy.add(rows_of(decode(messages)[0]))
             self._ends |= {partition: end for (_, partition), end in ends(messages).items()}
 
     def rows(self, wanted: Wanted) -> pl.DataFrame:
         """The messages about payments; what is asked by id is asked anew."""
-        if not isinstance(wanted, Span) or not self._files:
+        if not isinstance(wanted, Span) or not self._ends:
             self.refresh()
-        return _rows(pl.scan_parquet(self._files) if self._files else _NONE, wanted)
+        return self._copy.rows(wanted)
 
     def first(self) -> datetime | None:
         """When the oldest message was appended; None when there is none."""
         self.refresh()
-        times = pl.scan_parquet(self._files) if self._files else _NONE
-        found: datetime | None = times.select(pl.col("appended_at").min()).collect().item()
+        found: datetime | None = self._copy.scan().select(pl.col("appended_at").min()).collect().item()
         return found
 
     def beyond(self, ends: dict[int, int], since: datetime, wanted: Wanted) -> pl.DataFrame:
@@ -103,10 +102,14 @@ class TopicRows:
 
 
 class LakeRows:
-    """The stream's segments, and what their worker may still hold of the topic."""
+    """A copy of the stream's segments, which are many and small, and what their worker may still hold of the topic."""
 
-    def __init__(self, storage: Storage, copy: TopicRows, flush_age: timedelta) -> None:
-        self._storage, self._topic, self._age = storage, copy, flush_age + _WRITING
+    def __init__(self, storage: Storage, folder: Path, topic: TopicRows, flush_age: timedelta) -> None:
+        self._storage, self._topic, self._age = storage, topic, flush_age + _WRITING
+        self._copy = SortedCopy(folder, RAW_TRANSACTIONS_STREAM.schema)
+        self._copied: set[str] = set()
+        self._ends: dict[int, int] = {}
+        self._young_since: datetime | None = None
 
     def first(self) -> datetime | None:
         """When the oldest message was appended, if older ones were removed; else None."""
@@ -114,20 +117,24 @@ class LakeRows:
         firsts = {segment.partition: segment for segment in reversed(found)}.values()
         return min((it.first_appended_at for it in firsts if it.start > 0), default=None)
 
-    def rows(self, wanted: Wanted) -> pl.DataFrame:
-        """The messages about payments."""
+    def refresh(self) -> datetime:
+        """Copy the segments that have come since; everything anew when one has gone. What is younger may be held."""
+        self._young_since = datetime.now(UTC) - self._age
         found = list(segments.segments(self._storage, ANALYTICS_TRANSACTIONS))
-        scanned = self._storage.scan([segment.file for segment in found], RAW_TRANSACTIONS_STREAM.schema)
-        ends: dict[int, int] = {}
-        for segment in found:
-            ends[segment.partition] = max(ends.get(segment.partition, 0), segment.end)
-        held = self._topic.beyond(ends, datetime.now(UTC) - self._age, wanted)
-        return pl.concat([_rows(scanned, wanted), held])
+        self._ends = {segment.partition: segment.end for segment in found}
+        files = {segment.file: None for segment in found}
+        if self._copied - files.keys():
+            self._copy.clear()
+            self._copied.clear()
+        new = [file for file in files if file not in self._copied]
+        for place in range(0, len(new), _SEGMENTS_AT_ONCE):
+            part = new[place : place + _SEGMENTS_AT_ONCE]
+            self._copy.add(self._storage.scan(part, RAW_TRANSACTIONS_STREAM.schema).collect())
+            self._copied.update(part)
+        return self._young_since
 
-
-_NONE: Final = pl.LazyFrame(schema=RAW_TRANSACTIONS_STREAM.schema)
-
-
-def _rows(scanned: pl.LazyFrame, wanted: Wanted) -> pl.DataFrame:
-    asked = wanted.holds() if isinstance(wanted, Span) else pl.col(_ID).is_in(list(wanted))
-    return scanned.filter(asked).collect(engine="streaming")
+    def rows(self, wanted: Wanted) -> pl.DataFrame:
+        """The messages about payments; what is asked by id is asked anew."""
+        is_known = isinstance(wanted, Span) and self._young_since
+        held = self._topic.beyond(self._ends, is_known or self.refresh(), wanted)
+        return pl.concat([self._copy.rows(wanted), held])

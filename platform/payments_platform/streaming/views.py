@@ -74,8 +74,9 @@ def _of_mongodb(settings: Settings, stack: ExitStack) -> list[View]:
 
 def _of_kafka(settings: Settings, stack: ExitStack, replays: pl.DataFrame) -> list[View]:
     servers = settings.kafka_servers()
-    topic = TopicRows(servers, Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="payments-verify-"))))
-    lake = LakeRows(LocalStorage(settings.lake_root), topic, timedelta(seconds=settings.flush_seconds))
+    topic = TopicRows(servers, _folder(stack))
+    flush_age = timedelta(seconds=settings.flush_seconds)
+    lake = LakeRows(LocalStorage(settings.lake_root), _folder(stack), topic, flush_age)
     first = topic.first()
     # Asked after the copy was made: what retention removed before it was copied is not owed.
     lows = [low for low, _ in reading.held(servers, ANALYTICS_TRANSACTIONS).values()]
@@ -84,6 +85,10 @@ def _of_kafka(settings: Settings, stack: ExitStack, replays: pl.DataFrame) -> li
         _of_messages(_LAKE, lake.rows, replays, lake.first()),
         _of_messages(ANALYTICS_TRANSACTIONS, topic.rows, replays, oldest),
     ]
+
+
+def _folder(stack: ExitStack) -> Path:
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="payments-verify-")))
 
 
 def _of_messages(
