@@ -77,6 +77,22 @@ def assert_whole(storage: Storage, written: list[pl.DataFrame], first: int = 0) 
         assert f"/year={hour:%Y}/month={hour:%m}/day={hour:%d}/hour={hour:%H}/" in segment.file
 
 
+@pytest.mark.row("S5", "O2")
+@pytest.mark.parametrize("waited, counted", [(1, 1), (0, 0), (-1, 0), (3600, 2)])
+def test_the_age_of_what_is_held_counts_from_the_broker_and_of_a_backlog_from_a_moment_ago(
+    waited: int, counted: int
+) -> None:
+    """Else each batch of a backlog would be a segment; a clock of the broker that is ahead holds nothing longer."""
+    storage, clock = MemoryStorage(), Clock()
+    worker = handler(storage, clock)
+    worker.start([PART])
+    worker.handle(messages([event("txn_1")], at=NOW - timedelta(seconds=waited)))
+    clock.at = NOW + timedelta(minutes=5) - timedelta(seconds=counted, milliseconds=1)
+    assert worker.tick() == {}
+    clock.at += timedelta(milliseconds=1)
+    assert worker.tick() == {PART: 1}
+
+
 @pytest.mark.row("S5")
 def test_a_segment_is_committed_by_number_of_records_or_by_age() -> None:
     storage, clock = MemoryStorage(), Clock()

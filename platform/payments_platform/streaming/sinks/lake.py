@@ -32,12 +32,13 @@ from payments_platform.streaming.sinks.lake_topic import made_anew, require_same
 
 _log = logging.getLogger(__name__)
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_MOMENT: Final = timedelta(seconds=2)
 _HOUR: Final = pl.col("appended_at").dt.truncate("1h")
 
 
 @dataclass(frozen=True)
 class Flush:
-    """When what was gathered becomes a segment: so many messages of a partition, or so long after the first of them."""
+    """When what was gathered becomes a segment: at so many messages of a partition, or when the first is so old."""
 
     records: int = 10_000
     age: timedelta = timedelta(minutes=5)
@@ -106,11 +107,10 @@ class LakeHandler(Handler):
         new = self._beyond_held(messages)
         events, refused = decode(new)
         self._refuse(refused)
-        now = self._clock()
         by_partition = events.partition_by("topic", "partition", as_dict=True)
         for partition, end in ends(new).items():
             held = self._held[partition]
-            held.since, held.end = held.since or now, end
+            held.since, held.end = held.since or self._since(new, partition), end
             if partition in by_partition:
                 held.events.append(rows_of(by_partition[partition]))
         durable = self._written(lambda held: held.rows >= self._flush.records)
@@ -128,6 +128,18 @@ class LakeHandler(Handler):
     def forget(self, partitions: Collection[Partition]) -> None:
         for partition in partitions:
             self._held.pop(partition, None)
+
+    def _since(self, messages: pl.DataFrame, partition: Partition) -> datetime:
+        """From when the first of a partition's messages counts as held: from when the broker took it.
+
+        One that is older than a moment has been waiting for a worker: from a moment ago, so that a backlog is gathered
+        into segments like any other.
+        """
+        topic, number = partition
+        theirs = messages.filter(pl.col("topic") == topic, pl.col("partition") == number)
+        oldest: datetime = theirs.select(pl.col("timestamp").min()).item()
+        now = self._clock()
+        return min(now, max(oldest, now - _MOMENT))
 
     def _require_forward(self, messages: pl.DataFrame) -> None:
         """A partition's offsets come once and in order; a topic made anew under a worker begins again before them.
