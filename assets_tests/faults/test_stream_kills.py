@@ -48,8 +48,9 @@ def killed_under_load(
     with Pressure(layer.settings, tps, SEED) as pressure:
         killed = carry_out(layer.home, list(kills), bulk, say)
     say("all that was killed serves again")
-    verdicts = [*settled(layer.settings, settle), *layer.stores(settle)]
-    verdicts.append(stream_windows.settled(layer.settings, settle))
+    verdicts = settled(layer.settings, settle)
+    say("\n".join(map(str, verdicts)))
+    verdicts += [*layer.stores(settle), stream_windows.settled(layer.settings, settle)]
     return Report(SEED, killed, verdicts, pressure.transactions, pressure.rate, bulk.done, bulk.failed)
 
 

@@ -20,7 +20,7 @@ from payments_platform.streaming.capture.facts import (
 )
 from payments_platform.streaming.capture.judge import ALERTS, judge
 from payments_platform.streaming.capture.notices import _gaps
-from payments_platform.streaming.capture.observe import _since
+from payments_platform.streaming.capture.observe import _since, lsn_of
 from payments_platform.streaming.capture.supervision import Restarts, supervise
 
 NOW = datetime(2026, 1, 2, 3, tzinfo=UTC)
@@ -109,6 +109,15 @@ def test_a_slot_that_its_reader_has_moved_is_no_gap_while_the_stored_position_fo
         assert found(before) == {}
     assert before is not None
     assert before.ahead is None
+
+
+def test_a_change_of_a_long_transaction_does_not_set_the_stored_position_back() -> None:
+    """As it was stored while a load of 60 000 payments was read, which had begun 51 MB of log before its commit."""
+    stored = {"lsn": 485_516_352, "lsn_proc": 485_516_352, "lsn_commit": 536_699_928, "txId": 40675}
+    assert lsn_of(stored) == 536_699_928
+    assert lsn_of({"lsn": 508_057_064, "lsn_commit": 506_956_504}) == 508_057_064
+    assert lsn_of({"lsn": 7, "lsn_commit": None}) == lsn_of({"lsn": 7}) == 7
+    assert lsn_of({}) is lsn_of(None) is None
 
 
 def test_a_slot_that_is_ahead_while_nobody_reads_is_a_gap_at_once_and_not_while_a_reader_reconnects() -> None:

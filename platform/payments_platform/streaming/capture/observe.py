@@ -83,8 +83,12 @@ def observe(places: Places, before: CaptureFacts | None = None) -> CaptureFacts:
 
 
 def lsn_of(offset: dict[str, Any] | None) -> int | None:
-    """The log position in a stored offset."""
-    return None if offset is None or "lsn" not in offset else int(offset["lsn"])
+    """How far the log has been captured by a stored offset.
+
+    Changes come in the order of commits: those of a transaction that was open for long lie before the latest commit,
+    which is what the connector confirms to the slot.
+    """
+    return max((int(offset[name]) for name in ("lsn", "lsn_commit") if offset and offset.get(name)), default=None)
 
 
 def _since(facts: CaptureFacts, before: CaptureFacts | None) -> CaptureFacts:
