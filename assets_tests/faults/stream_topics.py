@@ -11,6 +11,7 @@ import polars as pl
 
 from payments_platform.contracts.catalogue import dataset
 from payments_platform.contracts.dataset import Dataset
+from payments_platform.contracts.rules import DELETE_OP
 from payments_platform.contracts.streams import FULL, TopicSpec
 from payments_platform.streaming import events
 from payments_platform.streaming.capture.connector import EXCLUDED_COLUMNS
@@ -28,6 +29,9 @@ _TYPES: Final = (pl.String, pl.Int32, pl.Int64, pl.Boolean)
 _NOT_OF_THE_ROW: Final = {"epoch", "op", "previous_status", "load_id"}
 _MASKED: Final = {"description", "metadata"}
 _OF_THE_DEVICE: Final = {"device_type", "os_name", "browser_name"}
+
+# A delete is dated by its commit on the stream, by what a bulk load states in the history.
+_DATED: Final = pl.when(pl.col("op") == DELETE_OP).then(None).otherwise("updated_at").alias("updated_at")
 
 
 def read_topic(servers: str, topic: str) -> pl.DataFrame:
@@ -97,7 +101,8 @@ def judge_events(history: pl.DataFrame, messages: pl.DataFrame, reads: pl.DataFr
     table = dataset("raw/transactions")
     key = list(table.primary_key)
     found, refused = events.decode(messages)
-    truth = history.select(*key, *row_fields(table))
+    found = found.with_columns(_DATED)
+    truth = history.with_columns(_DATED).select(*key, *row_fields(table))
     judged = _judged(truth, found, key, [*key, "epoch", "enrichment"])
     full = found.filter(pl.col("enrichment") == FULL).select(key).unique()
     partial = found.select(key).unique().join(full, on=key, how="anti")

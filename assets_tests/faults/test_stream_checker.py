@@ -69,6 +69,16 @@ def test_a_topic_that_holds_every_version_in_order_has_no_fault(name: str) -> No
     assert judged(history(table), sent(history(table), name), name) == {}
 
 
+@pytest.mark.row("X2")
+@pytest.mark.parametrize("op, faults", [("d", {}), ("u", {"changed": 1})])
+def test_only_of_a_delete_is_the_time_not_compared(op: str, faults: dict[str, int]) -> None:
+    """The stream dates it by its commit, a bulk load's history by what the load states."""
+    truth = history()
+    later = pl.when(pl.col("op") == op).then(pl.lit(AT)).otherwise("updated_at").alias("updated_at")
+    messages = sent(truth.with_columns(later), ANALYTICS_TRANSACTIONS)
+    assert judged(truth, messages, ANALYTICS_TRANSACTIONS) == faults
+
+
 @pytest.mark.parametrize("name", TOPICS)
 def test_each_planted_fault_is_named_in_a_topic(name: str) -> None:
     truth = history()

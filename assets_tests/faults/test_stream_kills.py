@@ -95,7 +95,7 @@ def test_all_kills_under_traffic_and_bulk_loads_lose_nothing(
 
 @pytest.mark.row("X2", "O9")
 @pytest.mark.slow
-@pytest.mark.timeout(300, func_only=True)
+@pytest.mark.timeout(1800, func_only=True)
 def test_the_checker_names_each_fault_that_is_planted_in_a_topic_or_a_store(layer: SpeedLayer) -> None:
     """A checker that sees nothing would call every run a success. It comes last: what it plants, stays."""
     sites.supervisor_of(layer.site).stop(_WORKERS)
