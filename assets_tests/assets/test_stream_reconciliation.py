@@ -21,7 +21,7 @@ from payments_platform.defs.raw.tables import raw_tables
 from payments_platform.defs.raw.transactions_stream import transactions_stream
 from payments_platform.lake import segments
 from payments_platform.lake.partitions import Lake
-from payments_platform.streaming.sinks.lake import written
+from payments_platform.streaming.sinks.lake_files import written
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
 
 NOON = datetime(2025, 1, 1, 12, tzinfo=UTC)

@@ -13,7 +13,7 @@ from payments_platform.contracts.sample import sample
 from payments_platform.contracts.streams import RAW_TRANSACTIONS_STREAM
 from payments_platform.lake import segments
 from payments_platform.lake.storage import Storage
-from payments_platform.streaming.sinks.lake import written
+from payments_platform.streaming.sinks.lake_files import written
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
 
 NOON: Final = datetime(2025, 1, 1, 12, tzinfo=UTC)

@@ -14,7 +14,8 @@ from payments_platform.lake import segments
 from payments_platform.lake.storage import LocalStorage
 from payments_platform.operations.errors import classify
 from payments_platform.streaming.positions import ends
-from payments_platform.streaming.sinks.lake import Flush, LakeFull, LakeHandler
+from payments_platform.streaming.sinks.lake import Flush, LakeHandler
+from payments_platform.streaming.sinks.lake_files import LakeFull
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
 
 pytestmark = [pytest.mark.faults]

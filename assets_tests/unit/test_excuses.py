@@ -13,7 +13,7 @@ from payments_platform.streaming.dead_letter_ledger import ENDS
 from payments_platform.streaming.dead_letters import LETTERS
 from payments_platform.streaming.excuses import REFUSED, excused, once, replayed, standing
 from payments_platform.streaming.message_version import version_of
-from payments_platform.streaming.sinks.lake import rows_of
+from payments_platform.streaming.sinks.lake_files import rows_of
 from payments_platform.streaming.verification import VERSION
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
 

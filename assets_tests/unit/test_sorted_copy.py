@@ -12,7 +12,8 @@ from assets_tests.fakes.topic import SilentTopic
 from payments_platform.lake import segments
 from payments_platform.streaming import sorted_copy
 from payments_platform.streaming.owed import LakeRows
-from payments_platform.streaming.sinks.lake import Flush, LakeHandler, rows_of
+from payments_platform.streaming.sinks.lake import Flush, LakeHandler
+from payments_platform.streaming.sinks.lake_files import rows_of
 from payments_platform.streaming.sinks.protocol import Span, Wanted
 from payments_platform.streaming.sorted_copy import SortedCopy
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS

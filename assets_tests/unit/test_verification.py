@@ -23,7 +23,8 @@ from payments_platform.streaming.comparison import KINDS, Kind
 from payments_platform.streaming.excuses import REFUSED, excused
 from payments_platform.streaming.owed import LakeRows
 from payments_platform.streaming.sinks.elasticsearch import ElasticsearchSink
-from payments_platform.streaming.sinks.lake import Flush, LakeHandler, rows_of
+from payments_platform.streaming.sinks.lake import Flush, LakeHandler
+from payments_platform.streaming.sinks.lake_files import rows_of
 from payments_platform.streaming.sinks.mongodb import MongoSink
 from payments_platform.streaming.sinks.protocol import Span, Wanted
 from payments_platform.streaming.verification import (

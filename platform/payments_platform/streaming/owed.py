@@ -18,7 +18,7 @@ from payments_platform.lake.storage import Storage
 from payments_platform.streaming.events import decode
 from payments_platform.streaming.positions import ends
 from payments_platform.streaming.reading import frames
-from payments_platform.streaming.sinks.lake import rows_of
+from payments_platform.streaming.sinks.lake_files import rows_of
 from payments_platform.streaming.sinks.protocol import Span, Wanted
 from payments_platform.streaming.sorted_copy import SortedCopy
 from payments_platform.streaming.truth import committed_versions

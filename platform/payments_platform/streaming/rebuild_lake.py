@@ -1,7 +1,7 @@
 """The lake's segments of the stream made again in place, from the messages that the broker still has.
 
 Belongs here: which segments are kept, written again or made, and which stay because nothing better can be had. Does
-not: stores that are cleared and filled (rebuild.py), rows and files of a segment (sinks/lake.py).
+not: stores that are cleared and filled (rebuild.py), rows and files of a segment (sinks/lake_files.py).
 """
 
 import logging
@@ -19,7 +19,7 @@ from payments_platform.lake.storage import ANY, Storage
 from payments_platform.streaming.events import decode
 from payments_platform.streaming.rebuild import Progress
 from payments_platform.streaming.sinks.handler import Clock, now
-from payments_platform.streaming.sinks.lake import first_hour, rows_of, written
+from payments_platform.streaming.sinks.lake_files import first_hour, rows_of, written
 from payments_platform.streaming.sinks.lake_topic import require_same_topic
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
 
