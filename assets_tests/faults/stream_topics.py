@@ -30,8 +30,11 @@ _NOT_OF_THE_ROW: Final = {"epoch", "op", "previous_status", "load_id"}
 _MASKED: Final = {"description", "metadata"}
 _OF_THE_DEVICE: Final = {"device_type", "os_name", "browser_name"}
 
-# A delete is dated by its commit on the stream, by what a bulk load states in the history.
-_DATED: Final = pl.when(pl.col("op") == DELETE_OP).then(None).otherwise("updated_at").alias("updated_at")
+# On the stream a delete is dated by its commit, whatever a bulk load stated in the history; any other date is a change.
+_IS_DELETE: Final = pl.col("op") == DELETE_OP
+_IS_BY_COMMIT: Final = (pl.col("updated_at") == pl.col("committed_at")).fill_null(value=True)
+_DATED: Final = pl.when(_IS_DELETE).then(None).otherwise("updated_at").alias("updated_at")
+_SENT_DATED: Final = pl.when(_IS_DELETE & _IS_BY_COMMIT).then(None).otherwise("updated_at").alias("updated_at")
 
 
 def read_topic(servers: str, topic: str) -> pl.DataFrame:
@@ -101,7 +104,7 @@ def judge_events(history: pl.DataFrame, messages: pl.DataFrame, reads: pl.DataFr
     table = dataset("raw/transactions")
     key = list(table.primary_key)
     found, refused = events.decode(messages)
-    found = found.with_columns(_DATED)
+    found = found.with_columns(_SENT_DATED)
     truth = history.with_columns(_DATED).select(*key, *row_fields(table))
     judged = _judged(truth, found, key, [*key, "epoch", "enrichment"])
     full = found.filter(pl.col("enrichment") == FULL).select(key).unique()

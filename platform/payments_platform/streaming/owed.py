@@ -14,13 +14,14 @@ import polars as pl
 from payments_platform.contracts.payments import RAW_TRANSACTIONS
 from payments_platform.contracts.streams import RAW_TRANSACTIONS_STREAM
 from payments_platform.lake import segments
+from payments_platform.lake.segments import Segment
 from payments_platform.lake.storage import Storage
 from payments_platform.streaming.events import decode
 from payments_platform.streaming.positions import ends
 from payments_platform.streaming.reading import frames
 from payments_platform.streaming.sinks.lake_files import rows_of
 from payments_platform.streaming.sinks.protocol import Span, Wanted
-from payments_platform.streaming.sorted_copy import SortedCopy
+from payments_platform.streaming.sorted_copy import FILE_ROWS, SortedCopy
 from payments_platform.streaming.truth import committed_versions
 from payments_platform.vocabulary import ANALYTICS_TRANSACTIONS
 
@@ -28,7 +29,6 @@ _ID: Final = "transaction_id"
 _HISTORY: Final = "oltp.transactions_history"
 # A store may hold the documents of a whole range in memory while it answers: MongoDB's emulator does.
 _PAYMENTS_AT_ONCE: Final = 20_000
-_SEGMENTS_AT_ONCE: Final = 20
 # What a worker may hold beyond its setting: the batch in its hands, and the time to write it.
 _WRITING: Final = timedelta(seconds=30)
 
@@ -108,33 +108,45 @@ class LakeRows:
         self._storage, self._topic, self._age = storage, topic, flush_age + _WRITING
         self._copy = SortedCopy(folder, RAW_TRANSACTIONS_STREAM.schema)
         self._copied: set[str] = set()
-        self._ends: dict[int, int] = {}
-        self._young_since: datetime | None = None
+        self._segments: list[Segment] = []
+        self._held_since: datetime | None = None
 
     def first(self) -> datetime | None:
-        """When the oldest message was appended, if older ones were removed; else None."""
-        found = list(segments.segments(self._storage, ANALYTICS_TRANSACTIONS))
-        firsts = {segment.partition: segment for segment in reversed(found)}.values()
+        """When the oldest message of the copy was appended, if older ones were removed; else None."""
+        self.refresh()
+        firsts = {segment.partition: segment for segment in reversed(self._segments)}.values()
         return min((it.first_appended_at for it in firsts if it.start > 0), default=None)
 
     def refresh(self) -> datetime:
-        """Copy the segments that have come since; everything anew when one has gone. What is younger may be held."""
-        self._young_since = datetime.now(UTC) - self._age
-        found = list(segments.segments(self._storage, ANALYTICS_TRANSACTIONS))
-        self._ends = {segment.partition: segment.end for segment in found}
-        files = {segment.file: None for segment in found}
-        if self._copied - files.keys():
+        """Copy the segments that have come since, or all when one has gone; return since when others may be held."""
+        self._held_since = datetime.now(UTC) - self._age
+        self._segments = list(segments.segments(self._storage, ANALYTICS_TRANSACTIONS))
+        if self._copied - {segment.file for segment in self._segments}:
             self._copy.clear()
             self._copied.clear()
-        new = [file for file in files if file not in self._copied]
-        for place in range(0, len(new), _SEGMENTS_AT_ONCE):
-            part = new[place : place + _SEGMENTS_AT_ONCE]
-            self._copy.add(self._storage.scan(part, RAW_TRANSACTIONS_STREAM.schema).collect())
-            self._copied.update(part)
-        return self._young_since
+        for files in self._parts():
+            self._copy.add(self._storage.scan(files, RAW_TRANSACTIONS_STREAM.schema).collect())
+            self._copied.update(files)
+        return self._held_since
 
     def rows(self, wanted: Wanted) -> pl.DataFrame:
         """The messages about payments; what is asked by id is asked anew."""
-        is_known = isinstance(wanted, Span) and self._young_since
-        held = self._topic.beyond(self._ends, is_known or self.refresh(), wanted)
-        return pl.concat([self._copy.rows(wanted), held])
+        since = self._held_since
+        if since is None or not isinstance(wanted, Span):
+            since = self.refresh()
+        ends = {segment.partition: segment.end for segment in self._segments}
+        return pl.concat([self._copy.rows(wanted), self._topic.beyond(ends, since, wanted)])
+
+    def _parts(self) -> Iterator[list[str]]:
+        """The files that are not copied yet, some at once: most hold few rows."""
+        files: list[str] = []
+        rows = 0
+        for segment in self._segments:
+            if segment.file not in self._copied:
+                files.append(segment.file)
+                rows += segment.rows
+            if rows >= FILE_ROWS:
+                yield files
+                files, rows = [], 0
+        if files:
+            yield files

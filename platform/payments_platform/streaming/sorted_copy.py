@@ -12,12 +12,15 @@ from payments_platform.streaming.sinks.protocol import Span, Wanted
 
 _ID: Final = "transaction_id"
 # A file is sorted in memory; of a file, a range of ids reads the groups of rows that its ids lie in.
-_FILE_ROWS: Final = 200_000
+FILE_ROWS: Final = 200_000
 _GROUP_ROWS: Final = 4_096
 
 
 class SortedCopy:
-    """Rows of one schema, which has ``transaction_id``. Memory is bounded by a file's rows, whatever is copied."""
+    """Rows of one schema, which has ``transaction_id``, in a folder of its own.
+
+    In memory are at most ``FILE_ROWS`` rows and what is added at once; the disk holds them all.
+    """
 
     def __init__(self, folder: Path, schema: pl.Schema) -> None:
         self._folder, self._schema = folder, schema
@@ -27,11 +30,11 @@ class SortedCopy:
     def add(self, rows: pl.DataFrame) -> None:
         """Copy rows."""
         self._waiting.append(rows)
-        if sum(frame.height for frame in self._waiting) >= _FILE_ROWS:
+        if sum(frame.height for frame in self._waiting) >= FILE_ROWS:
             self._write()
 
     def scan(self) -> pl.LazyFrame:
-        """All rows."""
+        """All rows; those that wait are written first."""
         self._write()
         return pl.scan_parquet(self._files) if self._files else pl.LazyFrame(schema=self._schema)
 

@@ -34,7 +34,7 @@ _TIMES: Final = (
 # A payment that only a lost source had, taken back by `payments capture raise-epoch`: PostgreSQL has no version 0.
 _IS_TAKEN_BACK: Final = pl.col("is_deleted") & (pl.col("version") == 0)
 _LOOK_AGAIN_SECONDS: Final = 1.0
-_IDS_AT_ONCE: Final = 1_000
+_IDS_AT_ONCE: Final = 5_000
 
 
 class Source(Protocol):
@@ -119,17 +119,18 @@ def verify(
     """Every difference: store, kind, payment, version and the names of differing fields; empty when all agree.
 
     Memory is bounded by the payments of a range. What is in flight differs for a moment: it is looked at again, until
-    it agrees or ``settle_seconds`` are over.
+    it agrees or ``settle_seconds`` are over. These begin when all that came during the first look has been looked at.
     """
     found = [pl.DataFrame(schema=FOUND)]
     for span in source.spans():
         found += _compared(source, views, span)
         progress(span)
     differing = pl.concat(found)
-    until = time.monotonic() + settle_seconds
-    while not differing.is_empty() and time.monotonic() < until:
+    until: float | None = None
+    while settle_seconds and not differing.is_empty() and (until is None or time.monotonic() < until):
         time.sleep(_LOOK_AGAIN_SECONDS)
         differing = pl.concat([pl.DataFrame(schema=FOUND), *_looked_at_again(source, views, differing)])
+        until = until or time.monotonic() + settle_seconds
     return differing.sort(STORE, KIND, _ID, "version")
 
 

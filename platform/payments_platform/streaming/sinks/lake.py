@@ -27,7 +27,7 @@ _MOMENT: Final = timedelta(seconds=2)
 
 @dataclass(frozen=True)
 class Flush:
-    """When what was gathered becomes a segment: at so many messages of a partition, or when the first is so old."""
+    """When what was gathered becomes a segment: at so many messages of a partition, or after so long (``_since``)."""
 
     records: int = 10_000
     age: timedelta = timedelta(minutes=5)
@@ -113,7 +113,7 @@ class LakeHandler(Handler):
             self._held.pop(partition, None)
 
     def _since(self, messages: pl.DataFrame, partition: Partition) -> datetime:
-        """From when the first of a partition's messages counts as held: from when the broker took it.
+        """From when the first of a partition's messages counts as held: from its own time.
 
         One that is older than a moment has been waiting for a worker: from a moment ago, so that a backlog is gathered
         into segments like any other.
@@ -122,7 +122,7 @@ class LakeHandler(Handler):
         theirs = messages.filter(pl.col("topic") == topic, pl.col("partition") == number)
         oldest: datetime = theirs.select(pl.col("timestamp").min()).item()
         now = self._clock()
-        return min(now, max(oldest, now - _MOMENT))
+        return min(now, max(oldest, now - min(_MOMENT, self._flush.age / 2)))
 
     def _require_forward(self, messages: pl.DataFrame) -> None:
         """A partition's offsets come once and in order; a topic made anew under a worker begins again before them.
