@@ -79,7 +79,7 @@ def assert_whole(storage: Storage, written: list[pl.DataFrame], first: int = 0) 
 
 @pytest.mark.row("S5", "O2")
 @pytest.mark.parametrize("waited, counted", [(1, 1), (0, 0), (-1, 0), (3600, 2)])
-def test_the_age_of_what_is_held_counts_from_the_broker_and_of_a_backlog_from_a_moment_ago(
+def test_the_age_of_what_is_held_counts_from_its_own_time_and_of_a_backlog_from_a_moment_ago(
     waited: int, counted: int
 ) -> None:
     """Else each batch of a backlog would be a segment; a clock of the broker that is ahead holds nothing longer."""

@@ -8,7 +8,7 @@ import pytest
 
 from assets_tests.fakes.events import event, frame, messages
 from assets_tests.fakes.storage import MemoryStorage
-from assets_tests.fakes.topic import HeldTopic, SilentTopic
+from assets_tests.fakes.topic import HeldTopic
 from payments_platform.lake import segments
 from payments_platform.streaming import sorted_copy
 from payments_platform.streaming.owed import LakeRows
@@ -49,7 +49,7 @@ def test_a_copy_gives_each_asked_row_once_whichever_file_it_came_to(
 def test_the_lake_is_asked_anew_by_id_for_what_came_and_for_what_went(tmp_path: Path) -> None:
     """A segment that a rebuild has replaced must not be seen beside the new one."""
     storage = MemoryStorage()
-    lake = LakeRows(storage, tmp_path, SilentTopic(), timedelta())
+    lake = LakeRows(storage, tmp_path, HeldTopic(tmp_path / "topic"), timedelta())
     assert lake.rows(Span()).is_empty()
     worker = LakeHandler(storage, lambda _: None, lambda _: (0, 1_000), Flush(1))
     worker.start([(ANALYTICS_TRANSACTIONS, 0)])

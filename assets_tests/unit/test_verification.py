@@ -15,7 +15,7 @@ from assets_tests.fakes.documents import MemoryCollection
 from assets_tests.fakes.events import NOW, Event, deleted, event, frame, messages
 from assets_tests.fakes.search import MemoryElasticsearch
 from assets_tests.fakes.storage import MemoryStorage
-from assets_tests.fakes.topic import SilentTopic
+from assets_tests.fakes.topic import HeldTopic
 from payments_platform.contracts.payments import RAW_TRANSACTIONS
 from payments_platform.contracts.streams import PARTIAL, RAW_TRANSACTIONS_STREAM
 from payments_platform.lake import segments
@@ -100,7 +100,8 @@ class Stores:
         ]
 
     def _lake(self) -> LakeRows:
-        return LakeRows(self.storage, Path(tempfile.mkdtemp(dir=self.copies)), SilentTopic(), timedelta())
+        lake, topic = (Path(tempfile.mkdtemp(dir=self.copies)) for _ in range(2))
+        return LakeRows(self.storage, lake, HeldTopic(topic), timedelta())
 
     def _topic(self, wanted: Wanted) -> pl.DataFrame:
         return _asked(rows_of(frame(self.topic)), wanted)
